@@ -1,0 +1,191 @@
+"""LatentSDE: a variational autoencoder whose latent path is an SDE (Li, Wong, Chen & Duvenaud 2020).
+
+    prior      dz = f_p(z, t) dt + σ(z) dW,      z(start) ~ p(z0)
+    posterior  dz = (f_p + σ u)(z, t) dt + σ(z) dW, z(start) ~ q(z0 | x)
+    data       x_i ~ p(x | decoder(z(t_i)))
+
+    ELBO = E_q[ Σ_i log p(x_i | z(t_i)) - ½∫|u|² dt - ∫ū·dW - log q̄(z0) + log p(z0) ]
+
+where the bars mark what sticking the landing detaches (see `latentsde.girsanov`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..brownian import AlignedPath, derive_seed, standard_normal
+from ..data import Batch, Scaler
+from ..girsanov import PathKL
+from ..nn import MLP, BackwardEncoder, Context, Likelihoods, TimeFeatures
+from ..solvers import ConstantStep, solve
+from ..solvers.grid import read_times
+from .config import LatentSDEConfig
+from .fields import Control, Diffusion, PriorDrift
+
+
+@dataclass(frozen=True)
+class ELBO:
+    """The parts of the bound for each series, (B,) nats in scaled units; `observed` counts the series' observed values."""
+
+    log_likelihood: Tensor
+    kl_initial: Tensor
+    kl_path: Tensor
+    observed: Tensor
+    steps: int
+
+    def value(self, kl_weight: float = 1.0) -> Tensor:
+        """(B,) log-likelihood minus weighted KL."""
+        return self.log_likelihood - kl_weight * (self.kl_initial + self.kl_path)
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What the recognition network makes of a batch: q(z0) and the context, in model time."""
+
+    mean: Tensor
+    std: Tensor
+    context: Context
+    static: Tensor
+
+
+class PosteriorSDE:
+    """The posterior of a batch as an SDE: f and g for the solver, h the prior drift for the path KL."""
+
+    noise_type = "diagonal"
+    sde_type = "ito"
+
+    def __init__(self, model: LatentSDE, context: Context, static: Tensor) -> None:
+        self.model, self.context, self.static = model, context, static
+        self.additive = not model.diffusion.depends_on_state
+
+    def f(self, t: Tensor, z: Tensor) -> Tensor:
+        extra = self._extra(t, z)
+        ahead = self.context.at(t.squeeze(-1) if t.dim() else t)
+        return self.model.prior_drift(z, extra) + self.g(t, z) * self.model.control(z, ahead, extra)
+
+    def g(self, t: Tensor, z: Tensor) -> Tensor:
+        return self.model.diffusion(z)
+
+    def h(self, t: Tensor, z: Tensor) -> Tensor:
+        return self.model.prior_drift(z, self._extra(t, z))
+
+    def _extra(self, t: Tensor, z: Tensor) -> Tensor:
+        return self.model.extra(t.squeeze(-1) if t.dim() else t, self.static, z.shape[:-1])
+
+
+class LatentSDE(nn.Module):
+    """The model: recognition network, prior, diffusion, control, decoder and likelihoods.
+
+    Args:
+        config: sizes and time scales.
+        scaler: of the data it is fitted to; kept here because every output undoes it.
+    """
+
+    def __init__(self, config: LatentSDEConfig, scaler: Scaler) -> None:
+        super().__init__()
+        self.config, self.scaler = config, scaler
+        period = config.period / config.time_scale if config.period else None
+        self.time_features = TimeFeatures(period, phase=-config.start / config.time_scale)
+        extra = self.time_features.count + len(config.static)
+        self.encoder = BackwardEncoder(len(config.features), extra, config.encoder)
+        self.summary = nn.Linear(config.encoder, config.context)
+        self.initial = nn.Linear(config.encoder + 1 + len(config.static), 2 * config.latent)
+        self.prior_initial = nn.Linear(len(config.static), 2 * config.latent)
+        nn.init.zeros_(self.prior_initial.bias)
+        self.prior_drift = PriorDrift(config, extra)
+        self.diffusion = Diffusion(config)
+        self.control = Control(config, extra)
+        self.decoder_linear = nn.Linear(config.latent + extra, len(config.features))
+        self.decoder_network = MLP(config.latent + extra, config.hidden, len(config.features), layers=1, zero_output=True)
+        self.likelihoods = Likelihoods(config.likelihoods)
+
+    def model_time(self, times: Tensor) -> Tensor:
+        """Data times to model times, 0 at `config.start`; float64."""
+        return (times.to(torch.float64) - self.config.start) / self.config.time_scale
+
+    def extra(self, t: Tensor, static: Tensor, shape: torch.Size) -> Tensor:
+        """What every network is told besides the state: time features of t (..., B) and the static covariates, (*shape, E)."""
+        parts = [self.time_features(t).expand(*shape, -1)] if self.time_features.count else []
+        if static.shape[-1]:
+            parts.append(static.expand(*shape, -1))
+        return torch.cat(parts, dim=-1) if parts else static.new_zeros(*shape, 0)
+
+    def encode(self, batch: Batch) -> Encoding:
+        """q(z0) and the context of a batch."""
+        times = self.model_time(batch.times).to(batch.values.dtype)
+        values = self.likelihoods.encoder_values(batch.values) * batch.mask
+        static_rows = batch.static.unsqueeze(1).expand(-1, times.shape[1], -1)
+        features = [self.time_features(times)] if self.time_features.count else []
+        extra = torch.cat([*features, static_rows], dim=-1)
+        states = self.encoder(values, batch.mask, times, batch.lengths, extra)
+        some = (batch.lengths > 0).unsqueeze(-1).to(states.dtype)
+        known = torch.cat([states[:, 0] * some, times[:, :1], batch.static], dim=-1)
+        mean, raw = self.initial(known).chunk(2, dim=-1)
+        std = nn.functional.softplus(raw) + 1e-3
+        return Encoding(mean, std, Context(times, self.summary(states), batch.lengths), batch.static)
+
+    def prior(self, static: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation (B, L) of p(z0)."""
+        mean, log_std = self.prior_initial(static).chunk(2, dim=-1)
+        return mean, log_std.exp()
+
+    def decode(self, z: Tensor, t: Tensor, static: Tensor) -> Tensor:
+        """Locations (..., B, F) of the likelihoods at states (..., B, L) and model times (..., B)."""
+        inputs = torch.cat([z, self.extra(t, static, z.shape[:-1])], dim=-1)
+        return self.decoder_linear(inputs) + self.decoder_network(inputs)
+
+    def elbo(self, batch: Batch, *, seed: int, samples: int = 1) -> ELBO:
+        """The bound, estimated with `samples` posterior paths a series; the noise is a function of (seed, series) alone.
+
+        Every series is solved on its own observation times, so a batch costs the steps of its longest series.
+        """
+        code = self.encode(batch)
+        count = len(batch) * samples
+        ids = sample_ids(batch.ids, samples)
+        mean, std = code.mean.repeat_interleave(samples, 0), code.std.repeat_interleave(samples, 0)
+        static = code.static.repeat_interleave(samples, 0)
+        noise = standard_normal(mean.shape, seed=derive_seed(seed, 0), ids=ids, device=mean.device)
+        z0 = mean + std * noise
+        prior_mean, prior_std = self.prior(static)
+        kl_initial = _log_normal(z0, mean.detach(), std.detach()) - _log_normal(z0, prior_mean, prior_std)
+
+        observed = self.model_time(batch.times)
+        times = torch.cat([torch.zeros_like(observed[:, :1]), observed], dim=1).t().cpu()
+        times = times.repeat_interleave(samples, 1)
+        dt = self.config.dt / self.config.time_scale
+        grid = ConstantStep(dt).grid(read_times(times, count))
+        path = AlignedPath(z0.shape, grid.points, seed=derive_seed(seed, 1), ids=ids, device=z0.device)
+        posterior = PathKL(PosteriorSDE(self, code.context.repeat(samples), static), vectorized=True)
+        solution = solve(posterior, z0, times, dt=dt, path=path, method="euler" if self.config.diffusion == "constant" else None)
+        assert solution.functional is not None
+
+        z = solution.ys[1:].transpose(0, 1).unflatten(0, (len(batch), samples))  # (B, S, T, L)
+        t = observed.to(z.dtype)[:, None].expand(z.shape[:-1])
+        location = self.decode(z, t, batch.static[:, None, None])
+        log_prob = self.likelihoods.log_prob(location, batch.values.unsqueeze(1))
+        masked = torch.where(batch.mask.unsqueeze(1), log_prob, 0.0)
+
+        def per_series(values: Tensor) -> Tensor:
+            return values.unflatten(0, (len(batch), samples)).mean(1)
+
+        return ELBO(
+            log_likelihood=masked.sum((2, 3)).mean(1),
+            kl_initial=per_series(kl_initial),
+            kl_path=per_series(solution.functional[-1]),
+            observed=batch.mask.sum((1, 2)),
+            steps=solution.stats.steps,
+        )
+
+
+def sample_ids(ids: Tensor, samples: int) -> Tensor:
+    """(B,) series ids -> (B samples,) ids of their sample paths; sample 0 keeps the series' id."""
+    offsets = torch.arange(samples, dtype=torch.int64, device=ids.device) * 0x1E3779B97F4A7C15
+    return ((ids.unsqueeze(1) + offsets) & 0x7FFFFFFFFFFFFFFF).reshape(-1)
+
+
+def _log_normal(z: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    return (-0.5 * ((z - mean) / std).square() - std.log() - 0.5 * math.log(2.0 * math.pi)).sum(-1)

@@ -1,0 +1,122 @@
+"""Sample paths of a fitted model at any times: posterior given observations, or prior."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..brownian import VirtualBrownianTree, derive_seed, standard_normal
+from ..data import Batch
+from ..nn import Context
+from ..solvers import solve
+from .latent_sde import LatentSDE, PosteriorSDE, sample_ids
+
+# Labels of the streams that are drawn from one seed.
+_INITIAL, _FORWARD, _BACKWARD = 10, 11, 12
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Latent sample paths and what the decoder makes of them, at the queried times.
+
+    Attributes:
+        latent: (samples, B, Q, L).
+        location: (samples, B, Q, F), the likelihoods' locations in scaled units (log rates for counts).
+        steps: of the solver, those of the longest series.
+    """
+
+    latent: Tensor
+    location: Tensor
+    steps: int
+
+
+@torch.no_grad()
+def posterior_paths(model: LatentSDE, batch: Batch, queries: Tensor, *, samples: int, seed: int) -> Paths:
+    """Paths given a batch's observations at `queries` (B, Q), data times in increasing order, anywhere.
+
+    Before `config.start` the prior is run backwards from z0 as a reversible diffusion (exact for a stationary prior whose drift is a
+    gradient; no data bear on it). After the last observation the posterior is the prior. The noise is a function of (seed, series,
+    sample, time) whatever the queries, within a horizon that doubles.
+    """
+    code = model.encode(batch)
+    return _paths(model, code.mean, code.std, code.context, code.static, batch.ids, queries, samples, seed)
+
+
+@torch.no_grad()
+def prior_paths(model: LatentSDE, static: Tensor, ids: Tensor, queries: Tensor, *, samples: int, seed: int) -> Paths:
+    """Paths of the prior at `queries` (B, Q), data times in increasing order, with static covariates (B, C)."""
+    mean, std = model.prior(static)
+    mean, std = mean.expand(len(static), -1), std.expand(len(static), -1)
+    nothing = Context(
+        torch.zeros(len(static), 1),
+        torch.zeros(len(static), 1, model.config.context),
+        torch.zeros(len(static), dtype=torch.int64),
+    )
+    return _paths(model, mean, std, nothing, static, ids, queries, samples, seed)
+
+
+def _paths(
+    model: LatentSDE,
+    mean: Tensor,
+    std: Tensor,
+    context: Context,
+    static: Tensor,
+    series_ids: Tensor,
+    queries: Tensor,
+    samples: int,
+    seed: int,
+) -> Paths:
+    batch, width = queries.shape
+    ids = sample_ids(series_ids, samples)
+    mean, std, static = (x.repeat_interleave(samples, 0) for x in (mean, std, static))
+    z0 = mean + std * standard_normal(mean.shape, seed=derive_seed(seed, _INITIAL), ids=ids, device=mean.device)
+    posterior = PosteriorSDE(model, context.repeat(samples), static)
+    at = model.model_time(queries).repeat_interleave(samples, 0)
+
+    # Every observation is a step point too: there the context, and with it the drift, jumps.
+    origin = torch.zeros_like(at[:, :1])
+    known = posterior.context.times.to(torch.float64)
+    times, order = torch.cat([origin, known, at.clamp_min(0.0)], dim=1).sort(dim=1, stable=True)
+    rank = order.argsort(dim=1)[:, 1 + known.shape[1] :]
+    forward = _solve(model, posterior, z0, times, derive_seed(seed, _FORWARD), ids)
+    z = forward.ys.transpose(0, 1)
+    z = z.gather(1, rank.unsqueeze(-1).expand(-1, -1, z.shape[-1]))
+    steps = forward.stats.steps
+    if bool((at < 0).any()):
+        earlier = torch.cat([origin, at.clamp_max(0.0).flip(1)], dim=1)
+        backward = _solve(model, _Reversed(posterior), z0, earlier, derive_seed(seed, _BACKWARD), ids)
+        z = torch.where((at < 0).unsqueeze(-1), backward.ys.transpose(0, 1)[:, 1:].flip(1), z)
+        steps += backward.stats.steps
+    location = model.decode(z, at.to(z.dtype), static.unsqueeze(1))
+    latent, location = (x.unflatten(0, (batch, samples)).transpose(0, 1) for x in (z, location))
+    return Paths(latent, location, steps)
+
+
+class _Reversed:
+    """The prior continued to earlier times as a reversible diffusion: its drift pulls the same way in both directions."""
+
+    noise_type, sde_type = "diagonal", "ito"
+
+    def __init__(self, posterior: PosteriorSDE) -> None:
+        self.posterior, self.additive = posterior, posterior.additive
+
+    def f(self, t: Tensor, z: Tensor) -> Tensor:
+        return -self.posterior.h(t, z)
+
+    def g(self, t: Tensor, z: Tensor) -> Tensor:
+        return self.posterior.g(t, z)
+
+
+def _solve(model: LatentSDE, sde: object, z0: Tensor, times: Tensor, seed: int, ids: Tensor):  # type: ignore[no-untyped-def]
+    dt = model.config.dt / model.config.time_scale
+    # A horizon of dt 2^k: times that are multiples of dt are nodes of the tree, and cost one draw each.
+    reach = max(float(times.abs().max()), dt)
+    horizon = dt * 2.0 ** math.ceil(math.log2(reach / dt * (1.0 - 1e-9)))
+    low, high = (0.0, horizon) if float(times.min()) >= 0 else (-horizon, 0.0)
+    path = VirtualBrownianTree(low, high, z0.shape, seed=seed, ids=ids, device=z0.device)
+    if float(times.min()) == float(times.max()):
+        times = torch.cat([times[:, :1], times[:, -1:]], dim=1)
+    return solve(sde, z0, times.t().cpu(), dt=dt, path=path, method="euler" if model.config.diffusion == "constant" else None)

@@ -1,0 +1,9 @@
+"""Fields, encoders and likelihoods shared by the models."""
+
+from .context import Context
+from .encoder import BackwardEncoder
+from .fields import MLP
+from .likelihoods import LIKELIHOODS, Likelihoods
+from .time_features import TimeFeatures
+
+__all__ = ["LIKELIHOODS", "MLP", "BackwardEncoder", "Context", "Likelihoods", "TimeFeatures"]

@@ -1,0 +1,93 @@
+"""StepGrid: every time the solver will stand at, made once. Times are read from it and never accumulated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class StepGrid:
+    """The points of all steps and where the requested times are among them.
+
+    Attributes:
+        points: float64 (steps + 1,) for all samples, or (steps + 1, batch); a sample whose grid is shorter than the longest one
+            stands still at its last time.
+        outputs: int64 (times,) or (times, batch), the index in `points` of every requested time: each is a step point.
+    """
+
+    points: Tensor
+    outputs: Tensor
+
+    @property
+    def steps(self) -> int:
+        return len(self.points) - 1
+
+    @property
+    def per_sample(self) -> bool:
+        return self.points.dim() == 2
+
+
+def read_times(ts: object, batch: int | None) -> Tensor:
+    """`ts` as float64 (times,) or (times, batch), checked: finite, at least two, in one direction."""
+    times = ts.detach() if isinstance(ts, Tensor) else torch.as_tensor(ts, dtype=torch.float64)
+    times = times.to("cpu", torch.float64)
+    if times.dim() not in (1, 2) or len(times) < 2:
+        raise ValueError(f"ts must be at least two times, (times,) or (times, batch), got shape {tuple(times.shape)}")
+    if times.dim() == 2 and times.shape[1] != batch:
+        raise ValueError(f"ts of shape {tuple(times.shape)} gives each sample its own times; y0 has {batch} samples")
+    if not bool(times.isfinite().all()):
+        raise ValueError("ts has a time that is not finite")
+    gaps = times.diff(dim=0)
+    shared = times.dim() == 1
+    ascending = (gaps > 0).all() if shared else (gaps >= 0).all()
+    descending = (gaps < 0).all() if shared else (gaps <= 0).all()
+    if not bool(ascending | descending):
+        place = int((gaps <= 0).reshape(len(gaps), -1).any(1).nonzero()[0]) + 1
+        raise ValueError(f"ts must be increasing or decreasing throughout; look at ts[{place}]")
+    return times
+
+
+def equal_steps(times: Tensor, dt: float) -> StepGrid:
+    """Every interval of `times` cut into the fewest equal steps of at most `dt`; a repeated time makes no step."""
+    gaps = times.diff(dim=0)
+    # The slack keeps an interval of n dt, up to rounding, at n steps.
+    counts = torch.ceil(gaps.abs() / dt * (1.0 - 1e-9)).to(torch.int64)
+    counts = torch.where(gaps == 0, 0, counts.clamp_min(1))
+    ends = counts.cumsum(0)
+    outputs = torch.cat([torch.zeros_like(ends[:1]), ends])
+    steps = int(ends[-1].max())
+    index = torch.arange(steps, dtype=torch.int64)
+    if times.dim() == 1:
+        interval = torch.searchsorted(ends, index, right=True)
+        points = _points(times, gaps, counts, outputs, interval, index)
+    else:
+        shared_index = index.expand(times.shape[1], steps).contiguous()
+        interval = torch.searchsorted(ends.t().contiguous(), shared_index, right=True).t()
+        done = interval == len(gaps)
+        interval = interval.clamp_max(len(gaps) - 1)
+        points = _points(times, gaps, counts, outputs, interval, shared_index.t())
+        points = torch.where(done, times[-1], points)
+    return StepGrid(torch.cat([points, times[-1:]]), outputs)
+
+
+def _points(times: Tensor, gaps: Tensor, counts: Tensor, starts: Tensor, interval: Tensor, index: Tensor) -> Tensor:
+    offset = (index - starts.gather(0, interval)).to(torch.float64)
+    size = gaps.gather(0, interval) / counts.gather(0, interval).clamp_min(1)
+    return times.gather(0, interval) + offset * size
+
+
+def given_steps(times: Tensor, grid: Tensor) -> StepGrid:
+    """The points of `grid`, increasing or decreasing as `times` is, together with every requested time."""
+    if times.dim() == 2:
+        raise ValueError("a given grid serves one grid for all samples; with ts of shape (times, batch) use dt")
+    descending = bool(times[-1] < times[0])
+    low, high = (times[-1], times[0]) if descending else (times[0], times[-1])
+    inside = grid[(grid >= low) & (grid <= high)]
+    points = torch.unique(torch.cat([inside, times]))
+    outputs = torch.searchsorted(points, times)
+    if descending:
+        points, outputs = points.flip(0), len(points) - 1 - outputs
+    return StepGrid(points, outputs)

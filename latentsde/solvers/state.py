@@ -1,0 +1,51 @@
+"""State: a tuple of tensors that adds and scales like one tensor, so that a method is written once for both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Union
+
+from torch import Tensor
+
+
+class State(tuple):  # noqa: SLOT001 - a tuple with operators, no fields
+    """Component-wise arithmetic. `None` is "nothing here": a component without noise, zero in a sum."""
+
+    def __add__(self, other: Any) -> State:  # type: ignore[override]
+        return self._with(other, _add)
+
+    def __sub__(self, other: Any) -> State:
+        return self._with(other, lambda a, b: _add(a, None if b is None else -b))
+
+    def __mul__(self, other: Any) -> State:  # type: ignore[override]
+        return self._with(other, _multiply)
+
+    __radd__ = __add__
+    __rmul__ = __mul__  # type: ignore[assignment]
+
+    def __truediv__(self, other: Any) -> State:
+        return self._with(other, lambda a, b: None if a is None else a / b)
+
+    def _with(self, other: Any, operation: Callable[[Any, Any], Any]) -> State:
+        others = other if isinstance(other, tuple) else (other,) * len(self)
+        return State(operation(a, b) for a, b in zip(self, others, strict=True))
+
+
+Value = Union[Tensor, State]  # noqa: UP007 - evaluated at run time, where Python 3.10 has no `|` for it
+
+
+def _add(a: Any, b: Any) -> Any:
+    if a is None:
+        return b
+    return a if b is None else a + b
+
+
+def _multiply(a: Any, b: Any) -> Any:
+    return None if a is None or b is None else a * b
+
+
+def each(operation: Callable[..., Any], *values: Any) -> Any:
+    """`operation` on every component, None where the first value has none; on the value itself where it is a tensor."""
+    if isinstance(values[0], tuple):
+        return State(None if parts[0] is None else operation(*parts) for parts in zip(*values, strict=True))
+    return operation(*values)
