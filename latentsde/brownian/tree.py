@@ -149,8 +149,10 @@ class VirtualBrownianTree(Path):
         levels = torch.arange(_DEPTH + 1, device=self.device)
         shifted = fixed.unsqueeze(1) >> (_TIME_BITS - levels)
         needed = (shifted << (_TIME_BITS - levels)) != fixed.unsqueeze(1)
-        heap = torch.where(needed, (1 << levels) + shifted, 0)
-        heap = torch.cat([torch.zeros_like(heap[:, :1]), heap], dim=1)
+        needed = needed[:, : int(needed.any(0).sum())]  # a query that needs a level needs all above it
+        depth = needed.shape[1]
+        heap = torch.where(needed, (1 << levels[:depth]) + shifted[:, :depth], 0)
+        heap = torch.cat([heap.new_zeros(len(heap), 1), heap], dim=1)
         nodes, where = torch.unique((row.unsqueeze(1) << 32) | heap, return_inverse=True)
         rows = nodes >> 32
         first, second = normal_pair(
@@ -162,7 +164,7 @@ class VirtualBrownianTree(Path):
         at_end = (fixed == 1 << _TIME_BITS).unsqueeze(1)
         w_before = torch.where(at_end, w, 0.0)
         a_before = torch.where(at_end, h + 0.5 * w, 0.0)
-        for level in range(int(needed[:, :_DEPTH].sum(1).max())):
+        for level in range(min(depth, _DEPTH)):
             open_ = needed[:, level].nonzero().squeeze(1)
             scale, half = 2.0 ** (-level / 2), 2.0 ** -(level + 1)
             draw = where[open_, level + 1]
@@ -175,8 +177,8 @@ class VirtualBrownianTree(Path):
             w_before[open_] = w_start + torch.where(right, w_left, 0.0)
             w[open_] = torch.where(right, w_right, w_left)
             h[open_] = torch.where(right, h_right, h_left)
-        inside = needed[:, _DEPTH].nonzero().squeeze(1)
-        if len(inside):
+        if depth > _DEPTH:
+            inside = needed[:, _DEPTH].nonzero().squeeze(1)
             size = 2.0**-_DEPTH
             remainder = fixed[inside] & ((1 << (_TIME_BITS - _DEPTH)) - 1)
             r = (remainder.to(torch.float64) * 2.0 ** (_DEPTH - _TIME_BITS)).unsqueeze(1)

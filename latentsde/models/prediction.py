@@ -12,7 +12,7 @@ from ..brownian import VirtualBrownianTree, derive_seed, standard_normal
 from ..data import Batch
 from ..nn import Context
 from ..solvers import solve
-from .latent_sde import LatentSDE, PosteriorSDE, sample_ids
+from .latent_sde import Encoding, LatentSDE, PosteriorSDE, sample_ids
 
 # Labels of the streams that are drawn from one seed.
 _INITIAL, _FORWARD, _BACKWARD = 10, 11, 12
@@ -42,28 +42,24 @@ def posterior_paths(model: LatentSDE, batch: Batch, queries: Tensor, *, samples:
     sample, time) whatever the queries, within a horizon that doubles.
     """
     code = model.encode(batch)
-    return _paths(model, code.mean, code.std, code.context, code.static, batch.ids, queries, samples, seed)
+    observed = model.model_time(batch.times)
+    return _paths(model, code, observed, batch.ids, queries, samples, seed)
 
 
 @torch.no_grad()
 def prior_paths(model: LatentSDE, static: Tensor, ids: Tensor, queries: Tensor, *, samples: int, seed: int) -> Paths:
     """Paths of the prior at `queries` (B, Q), data times in increasing order, with static covariates (B, C)."""
-    mean, std = model.prior(static)
-    mean, std = mean.expand(len(static), -1), std.expand(len(static), -1)
-    nothing = Context(
-        torch.zeros(len(static), 1),
-        torch.zeros(len(static), 1, model.config.context),
-        torch.zeros(len(static), dtype=torch.int64),
-    )
-    return _paths(model, mean, std, nothing, static, ids, queries, samples, seed)
+    mean, std = (x.expand(len(static), -1) for x in model.prior(static))
+    summaries = static.new_zeros(len(static), 1, model.config.context)
+    nothing = Context(static.new_zeros(len(static), 1), summaries, torch.zeros_like(ids))
+    observed = torch.zeros(len(static), 1, dtype=torch.float64, device=static.device)
+    return _paths(model, Encoding(mean, std, nothing, static), observed, ids, queries, samples, seed)
 
 
 def _paths(
     model: LatentSDE,
-    mean: Tensor,
-    std: Tensor,
-    context: Context,
-    static: Tensor,
+    code: Encoding,
+    observed: Tensor,
     series_ids: Tensor,
     queries: Tensor,
     samples: int,
@@ -71,14 +67,14 @@ def _paths(
 ) -> Paths:
     batch, width = queries.shape
     ids = sample_ids(series_ids, samples)
-    mean, std, static = (x.repeat_interleave(samples, 0) for x in (mean, std, static))
+    mean, std, static = (x.repeat_interleave(samples, 0) for x in (code.mean, code.std, code.static))
     z0 = mean + std * standard_normal(mean.shape, seed=derive_seed(seed, _INITIAL), ids=ids, device=mean.device)
-    posterior = PosteriorSDE(model, context.repeat(samples), static)
+    posterior = PosteriorSDE(model, code.context.repeat(samples), static)
     at = model.model_time(queries).repeat_interleave(samples, 0)
 
     # Every observation is a step point too: there the context, and with it the drift, jumps.
     origin = torch.zeros_like(at[:, :1])
-    known = posterior.context.times.to(torch.float64)
+    known = observed.repeat_interleave(samples, 0)
     times, order = torch.cat([origin, known, at.clamp_min(0.0)], dim=1).sort(dim=1, stable=True)
     rank = order.argsort(dim=1)[:, 1 + known.shape[1] :]
     forward = _solve(model, posterior, z0, times, derive_seed(seed, _FORWARD), ids)

@@ -1,0 +1,65 @@
+"""Series, each on its own times, as one padded batch of tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+
+from latentsde.data.scaling import Scaler
+from latentsde.data.series import IrregularSeries
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B series, T the longest's rows, F features, C static covariates.
+
+    Rows without any observed value are left out. A series without an observed value has length 0 and its
+    first row's time throughout.
+    """
+
+    ids: torch.Tensor
+    """(B,) int64: the identity of each series' noise."""
+    times: torch.Tensor
+    """(B, T) float64: strictly increasing, then the last repeated."""
+    values: torch.Tensor
+    """(B, T, F) float32: scaled, 0 where not observed."""
+    mask: torch.Tensor
+    """(B, T, F) bool: observed."""
+    static: torch.Tensor
+    """(B, C) float32: scaled, 0 where missing."""
+    lengths: torch.Tensor
+    """(B,) int64: rows with an observed value."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to(self, device: torch.device | str) -> Batch:
+        return Batch(*(getattr(self, field.name).to(device) for field in fields(self)))
+
+
+def collate(series: IrregularSeries, indices: Sequence[int] | np.ndarray, scaler: Scaler) -> Batch:
+    """The series at `indices` (B,) as a batch. The company of a series decides only its padding."""
+    indices = np.asarray(indices, dtype=np.int64).reshape(-1)
+    observed_rows, observed_offsets = series.observed_rows
+    lengths = observed_offsets[indices + 1] - observed_offsets[indices]
+    columns = np.arange(max(1, lengths.max(initial=0)))
+    positions = observed_offsets[indices][:, None] + np.minimum(columns, np.maximum(lengths - 1, 0)[:, None])
+    empty = lengths == 0
+    rows = np.where(
+        empty[:, None],
+        series.offsets[indices][:, None],
+        observed_rows[np.where(empty[:, None], 0, positions)] if len(observed_rows) else 0,
+    )
+    values = scaler.scale(series.values[rows])
+    mask = np.isfinite(values) & (columns < lengths[:, None])[:, :, None]
+    return Batch(
+        ids=torch.from_numpy(series.noise_ids[indices]),
+        times=torch.from_numpy(series.times[rows]),
+        values=torch.from_numpy(np.where(mask, values, 0.0).astype(np.float32)),
+        mask=torch.from_numpy(mask),
+        static=torch.from_numpy(scaler.scale_static(series.static[indices]).astype(np.float32)),
+        lengths=torch.from_numpy(lengths),
+    )
