@@ -12,6 +12,7 @@ integral is the left-point sum Σ ū·ΔW whatever the solver's calculus: it is 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -60,23 +61,67 @@ class PathKL:
         leading = 2 if self.functional_vectorized else 1
         diffusion = self.posterior.g(t, y)
         prior = self.prior_drift(t, y)
-        u = self._control(self.posterior.f(t, y) - prior, diffusion)
+        u = self._control(self.posterior.f(t, y) - prior, diffusion, leading)
         length = h if isinstance(h, float) else h.reshape(*h.shape[:leading], *(1,) * (u.dim() - leading))
         terms = 0.5 * u.square() * abs(length)
         if self.sticking_the_landing:
             # Off the tape there is nothing to detach, and the posterior need not be evaluated again.
             on_tape = torch.is_grad_enabled()
-            frozen = self._control(_state_gradient_only(self.posterior.f, t, y) - prior, diffusion) if on_tape else u
-            terms = terms + frozen * dW.reshape(u.shape)
+            frozen = (
+                self._control(_state_gradient_only(self.posterior.f, t, y) - prior, diffusion, leading) if on_tape else u
+            )
+            # Backwards in time the mean of a step is f h with h < 0, and so the integral counts against its direction.
+            direction = math.copysign(1.0, length) if isinstance(length, float) else length.sign()
+            terms = terms + frozen * dW.reshape(u.shape) * direction
         return terms.flatten(leading).sum(-1) if terms.dim() > leading else terms
 
-    def _control(self, difference: Tensor, diffusion: Tensor) -> Tensor:
+    def _control(self, difference: Tensor, diffusion: Tensor, leading: int) -> Tensor:
         if self.noise_type == "diagonal":
             return difference / diffusion
+        # The state of a sample as one vector, whatever its shape: (..., n, m) against (..., n).
+        axes = difference.shape[:leading]
+        matrix = diffusion.reshape(*axes, -1, diffusion.shape[-1])
+        vector = difference.reshape(*axes, -1, 1)
         if self.noise_type == "scalar":
-            column = diffusion.flatten(-2) if diffusion.dim() == difference.dim() + 1 else diffusion
-            return (difference * column).sum(-1, keepdim=True) / column.square().sum(-1, keepdim=True)
-        return (torch.linalg.pinv(diffusion) @ difference.unsqueeze(-1)).squeeze(-1)
+            return (vector * matrix).sum(-2) / matrix.square().sum(-2)
+        return (torch.linalg.pinv(matrix) @ vector).squeeze(-1)
+
+
+class BridgedPathKL(PathKL):
+    """`PathKL` for the method "bridged_euler": the posterior's steps end with their noise contracted by s = `contraction(t, y, h)`.
+
+    A diffusion that starts in z and ends normally, its mean displaced by f_q h and its variance s²σ²h, costs against the prior's step
+    N(z + f_p h, σ²h), at the least (the Föllmer drift) and in the mean,
+
+        ½ (u² h + s² - 1 - log s²),
+
+    which is ½u²h for s = 1. Here it is the log-ratio of the two densities at the step's end, the posterior's own with its parameters
+    detached: sticking the landing. Diagonal noise only.
+    """
+
+    def contraction(self, t: Tensor, y: Tensor, h: Any) -> Tensor:
+        return self.posterior.contraction(t, y, h)
+
+    def functional(self, t: Tensor, y: Tensor, h: Any, dW: Tensor) -> Tensor:
+        """log q̄(z1 | z0) - log p(z1 | z0): (batch,), or (steps, batch) for arguments with a leading axis."""
+        leading = 2 if self.functional_vectorized else 1
+        diffusion = self.posterior.g(t, y)
+        drift, prior = self.posterior.f(t, y), self.prior_drift(t, y)
+        s = self.posterior.contraction(t, y, h)
+        length = torch.as_tensor(h, dtype=y.dtype, device=y.device).abs()
+        root = length.sqrt()
+        draw = dW / torch.where(root == 0, 1.0, root)
+        u = (drift - prior) / diffusion
+        landed = s * draw
+        if self.sticking_the_landing and torch.is_grad_enabled():
+            # The step's end moves with the posterior's parameters; the density it is held against does not.
+            frozen = _state_gradient_only(self.posterior.f, t, y)
+            own = (landed + (drift - frozen) / diffusion * root) / s.detach()
+            density = -0.5 * own.square() - s.detach().log()
+        else:
+            density = -0.5 * draw.square() - s.log()
+        terms = density + 0.5 * (u * root + landed).square()
+        return terms.flatten(leading).sum(-1) if terms.dim() > leading else terms
 
 
 class _StateGradientOnly(torch.autograd.Function):
@@ -92,7 +137,14 @@ class _StateGradientOnly(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, Tensor]:
-        (gradient,) = torch.autograd.grad(ctx.value, ctx.local, gradients[0], materialize_grads=True)
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "sticking the landing has no second derivatives; for them use sticking_the_landing=False"
+            )
+        # Kept, as the caller may come again: gradients of single samples are taken one after the other.
+        (gradient,) = torch.autograd.grad(
+            ctx.value, ctx.local, gradients[0], retain_graph=True, materialize_grads=True
+        )
         return None, None, gradient
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .increments import Increments
-from .path import Path, Times
+from .path import Path
 from .philox import CELL_DOMAIN, key_of, normal_pair
 
 _BLOCK = 2**20
@@ -40,9 +40,9 @@ class AlignedPath(Path):
     ) -> None:
         super().__init__(shape, seed=seed, ids=ids, levy_area=levy_area, dtype=dtype, device=device)
         self.grid = torch.as_tensor(grid, dtype=torch.float64, device=self.device)
-        if self.grid.dim() not in (1, 2) or len(self.grid) < 2:
+        if self.grid.dim() not in (1, 2) or len(self.grid) < 1:
             raise ValueError(
-                f"a grid must be (times,) or (times, batch) with at least two times, got {tuple(self.grid.shape)}"
+                f"a grid must be (times,) or (times, batch) with at least one time, got {tuple(self.grid.shape)}"
             )
         if self.grid.dim() == 2 and self.grid.shape[1] != len(self.ids):
             raise ValueError(
@@ -53,20 +53,17 @@ class AlignedPath(Path):
         if not bool((self._sign * steps >= 0).all()):
             raise ValueError("a grid must be increasing or decreasing")
 
-    def increment(self, ta: Times, tb: Times) -> Increments:
-        """W and H over [ta, tb], both points of the grid: numbers, or tensors (batch,) with an interval for each sample."""
-        ends = torch.stack(torch.broadcast_tensors(self._times(ta), self._times(tb)))
-        return Increments(*(None if x is None else x.squeeze(0) for x in self.increments(ends)))
-
     def increments(self, times: Tensor) -> Increments:
         """W and H over the consecutive intervals of `times`, points of the grid, (n,) or (n, batch): (n-1, *shape) each."""
         index = self._index(times.to(self.device, torch.float64))
         start, stop = index[:-1], index[1:]
-        if bool(((stop - start) >= 0).all()) and bool(((stop - start) <= 1).all()):
-            w, a, length = self._cells(torch.where(stop > start, start, -1))
+        low, high = torch.minimum(start, stop), torch.maximum(start, stop)
+        if bool((high - low <= 1).all()):
+            w, a, length = self._cells(torch.where(high > low, low, -1))
         else:
-            w, a, length = self._between(torch.minimum(start, stop), torch.maximum(start, stop))
-            w = torch.where((stop >= start).unsqueeze(-1), w, -w)
+            w, a, length = self._between(low, high)
+        if bool((stop < start).any()):
+            w = torch.where((stop < start).unsqueeze(-1), -w, w)
         return self._answer(w, a, length)
 
     def _answer(self, w: Tensor, a: Tensor, length: Tensor) -> Increments:
@@ -119,8 +116,9 @@ class AlignedPath(Path):
             inside = ((low <= cell) & (cell < high)).unsqueeze(-1)
             index = torch.full((1, low.shape[1]), cell, device=self.device)
             w_cell, a_cell, length = self._cells(index)
-            # ∫ over the joined interval, each cell's path started from what came before it.
-            area = torch.where(inside, area + a_cell + length * (w + 0.5 * w_cell), area)
+            # The areas between path and chord, and the triangle between the two chords and the joined one. A first cell is taken
+            # over unrounded: no sample's answer depends on how many cells the others ask for.
+            area = torch.where(inside, area + a_cell + 0.5 * (length * w - total * w_cell), area)
             w = torch.where(inside, w + w_cell, w)
             total = torch.where(inside, total + length, total)
-        return w, area - 0.5 * total * w, total
+        return w, area, total

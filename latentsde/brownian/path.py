@@ -55,9 +55,11 @@ class Path(ABC):
         """W over [ta, tb], of `shape`; going backwards (ta > tb) gives -W."""
         return self.increment(ta, tb).W
 
-    @abstractmethod
     def increment(self, ta: Times, tb: Times) -> Increments:
         """W and H over [ta, tb]: numbers, or tensors (batch,) with an interval for each sample."""
+        ends = torch.stack(torch.broadcast_tensors(self._times(ta), self._times(tb)))
+        w, h = self.increments(ends)
+        return Increments(w[0], None if h is None else h[0])
 
     @abstractmethod
     def increments(self, times: Tensor) -> Increments:

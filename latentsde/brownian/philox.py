@@ -18,6 +18,8 @@ STREAM_VERSION = 1
 
 MAX_CHANNELS = 2**31
 CELL_DOMAIN = 2**31
+# A tree's nodes are below it, so that normals and paths of one seed and one id are independent.
+_PLAIN_NODE = 2**31
 
 _MASK = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -86,7 +88,7 @@ def standard_normal(
     """Standard normals of `shape`, shape[0] samples named by `ids` (int64, default 0..n-1), the same in any batch."""
     samples, channels = shape[0], math.prod(shape[1:])
     names = torch.arange(samples, device=device) if ids is None else ids.to(device)
-    node = torch.zeros(1, 1, dtype=torch.int64, device=device)
+    node = torch.full((1, 1), _PLAIN_NODE, dtype=torch.int64, device=device)
     channel = torch.arange(channels, dtype=torch.int64, device=device).unsqueeze(0)
     first, _ = normal_pair(node, channel, names.unsqueeze(1), key_of(seed))
     return first.reshape(shape).to(dtype)

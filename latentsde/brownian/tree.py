@@ -15,7 +15,7 @@ from torch import Tensor
 from .aligned import AlignedPath
 from .bridge import bridge, midpoint
 from .increments import Increments
-from .path import Path, Times
+from .path import Path
 from .philox import key_of, normal_pair
 
 # Times are read on a grid of 2^48 points of [t0, t1] (a few float64 roundings wide), so that a time that lies on a coarse node
@@ -74,11 +74,6 @@ class VirtualBrownianTree(Path):
             device=self.device,
         )
 
-    def increment(self, ta: Times, tb: Times) -> Increments:
-        """W and H over [ta, tb]: numbers, or tensors (batch,) with an interval for each sample."""
-        ends = torch.stack(torch.broadcast_tensors(self._times(ta), self._times(tb)))
-        return Increments(*(None if x is None else x.squeeze(0) for x in self.increments(ends)))
-
     def increments(self, times: Tensor) -> Increments:
         """W and H over the consecutive intervals of `times`, (n,) or (n, batch), in either direction: (n-1, *shape) each."""
         times = times.to(self.device, torch.float64)
@@ -102,11 +97,12 @@ class VirtualBrownianTree(Path):
     def _unit_times(self, times: Tensor) -> Tensor:
         """Times as fractions of [t0, t1] on the grid of 2^48; ValueError for times outside by more than rounding."""
         span = self.t1 - self.t0
-        slack = 4 * torch.finfo(torch.float32).eps * max(abs(self.t0), abs(self.t1))
+        # A few float32 roundings of the ends, but never a part of the span that counts.
+        slack = min(4 * torch.finfo(torch.float32).eps * max(abs(self.t0), abs(self.t1)), 1e-3 * span)
         low, high = float(times.min()), float(times.max())
         if not (low >= self.t0 - slack and high <= self.t1 + slack):
             outside = high if low >= self.t0 - slack else low
-            raise ValueError(f"time {outside:.17g} is outside the path's interval [{self.t0:g}, {self.t1:g}]")
+            raise ValueError(f"time {outside!r} is outside the path's interval [{self.t0!r}, {self.t1!r}]")
         unit = ((times - self.t0) / span).clamp(0.0, 1.0)
         return (unit * 2.0**_TIME_BITS).round() * 2.0**-_TIME_BITS
 

@@ -17,7 +17,7 @@ class PriorDrift(nn.Module):
     def __init__(self, config: LatentSDEConfig, extra: int) -> None:
         super().__init__()
         self.raw_rate = nn.Parameter(torch.full((config.latent,), -1.5))
-        self.network = MLP(config.latent + extra, config.hidden, config.latent, zero_output=True)
+        self.network = MLP(config.latent + extra, config.hidden, config.latent, layers=1, zero_output=True)
 
     def forward(self, z: Tensor, extra: Tensor) -> Tensor:
         """(..., L) and (..., E) -> (..., L)."""
@@ -50,19 +50,38 @@ class Diffusion(nn.Module):
 class Control(nn.Module):
     """u(z, t): the posterior drift is f_p + σ u. Zero once no observation is left ahead: the posterior then is the prior.
 
-    u = gain(ahead) (target(ahead) - z) + MLP(z, ahead): the exact posterior of a linear-Gaussian model has the first form, with a
-    gain that grows towards the next observation.
+    With a context (c, m, a, b) for each observation, τ the time to the next one and b > 0,
+
+        u = (m - z) (1/σ + a) / (b + τ) + MLP(z, c, τ, time of day, static).
+
+    For a = 0 and no MLP it is the exact posterior of a Brownian state that is observed at m with noise variance b σ²; of a step h it
+    then leaves the share s² = (b + τ - h) / (b + τ) of the variance (see `latentsde.solvers.methods.bridged_euler`).
     """
 
     def __init__(self, config: LatentSDEConfig, extra: int) -> None:
         super().__init__()
-        latent, ahead = config.latent, config.context + 2 + extra
-        self.pull = MLP(ahead, config.hidden, 2 * latent, zero_output=True)
-        self.network = MLP(latent + ahead, config.hidden, latent, zero_output=True)
+        self.split = [config.context, config.latent, config.latent, config.latent]
+        self.network = MLP(
+            config.latent + config.context + 2 + extra, config.hidden, config.latent, layers=1, zero_output=True
+        )
 
-    def forward(self, z: Tensor, ahead: Ahead, extra: Tensor) -> Tensor:
+    @property
+    def inputs(self) -> int:
+        """Size of the context."""
+        return sum(self.split)
+
+    def forward(self, z: Tensor, ahead: Ahead, extra: Tensor, diffusion: Tensor) -> Tensor:
         """(..., L) -> (..., L)."""
-        known = torch.cat([ahead.summary, ahead.gap, torch.exp(-4.0 * ahead.gap), extra], dim=-1)
-        target, gain = self.pull(known).chunk(2, dim=-1)
-        control = softplus(gain) * (target - z) + self.network(torch.cat([z, known], dim=-1))
-        return control * ahead.exists
+        summary, target, strength, delay = ahead.summary.split(self.split, dim=-1)
+        pull = (1.0 / diffusion + strength) / (_delay(delay) + ahead.gap) * (target - z)
+        known = torch.cat([z, summary, ahead.gap, torch.exp(-4.0 * ahead.gap), extra], dim=-1)
+        return (pull + self.network(known)) * ahead.exists
+
+    def contraction(self, ahead: Ahead, h: Tensor | float) -> Tensor:
+        """(..., L): the factor of the noise of a step h that ends at the next observation or before."""
+        delay = _delay(ahead.summary.split(self.split, dim=-1)[3])
+        return (1.0 - h * ahead.exists / (delay + ahead.gap)).sqrt()
+
+
+def _delay(raw: Tensor) -> Tensor:
+    return softplus(raw) + 0.01

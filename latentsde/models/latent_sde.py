@@ -13,17 +13,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..brownian import AlignedPath, derive_seed, standard_normal
-from ..data import Batch, Scaler
-from ..girsanov import PathKL
+from ..data import Batch, IrregularSeries, Scaler
+from ..girsanov import BridgedPathKL
 from ..nn import MLP, BackwardEncoder, Context, Likelihoods, TimeFeatures
 from ..solvers import ConstantStep, solve
 from ..solvers.grid import read_times
 from .config import LatentSDEConfig
+from .defaults import config_for
 from .fields import Control, Diffusion, PriorDrift
 
 
@@ -65,13 +67,17 @@ class PosteriorSDE:
     def f(self, t: Tensor, z: Tensor) -> Tensor:
         extra = self._extra(t, z)
         ahead = self.context.at(t.squeeze(-1) if t.dim() else t)
-        return self.model.prior_drift(z, extra) + self.g(t, z) * self.model.control(z, ahead, extra)
+        sigma = self.g(t, z)
+        return self.model.prior_drift(z, extra) + sigma * self.model.control(z, ahead, extra, sigma)
 
     def g(self, t: Tensor, z: Tensor) -> Tensor:
         return self.model.diffusion(z)
 
     def h(self, t: Tensor, z: Tensor) -> Tensor:
         return self.model.prior_drift(z, self._extra(t, z))
+
+    def contraction(self, t: Tensor, z: Tensor, h: Tensor | float) -> Tensor:
+        return self.model.control.contraction(self.context.at(t.squeeze(-1) if t.dim() else t), h)
 
     def _extra(self, t: Tensor, z: Tensor) -> Tensor:
         return self.model.extra(t.squeeze(-1) if t.dim() else t, self.static, z.shape[:-1])
@@ -92,16 +98,25 @@ class LatentSDE(nn.Module):
         self.time_features = TimeFeatures(period, phase=-config.start / config.time_scale)
         extra = self.time_features.count + len(config.static)
         self.encoder = BackwardEncoder(len(config.features), extra, config.encoder)
-        self.summary = nn.Linear(config.encoder, config.context)
         self.initial = nn.Linear(config.encoder + 1 + len(config.static), 2 * config.latent)
         self.prior_initial = nn.Linear(len(config.static), 2 * config.latent)
         nn.init.zeros_(self.prior_initial.bias)
         self.prior_drift = PriorDrift(config, extra)
         self.diffusion = Diffusion(config)
         self.control = Control(config, extra)
+        self.summary = nn.Linear(config.encoder, self.control.inputs)
         self.decoder_linear = nn.Linear(config.latent + extra, len(config.features))
         self.decoder_network = MLP(config.latent + extra, config.hidden, len(config.features), layers=1, zero_output=True)
         self.likelihoods = Likelihoods(config.likelihoods)
+
+    @classmethod
+    def for_series(cls, series: IrregularSeries, *, seed: int = 0, **options: Any) -> LatentSDE:
+        """A new model for a data set: `options` are those of `latentsde.models.config_for`, the weights a function of `seed`."""
+        config = config_for(series, **options)
+        counts = {n for n, family in zip(config.features, config.likelihoods, strict=True) if family == "poisson"}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return cls(config, Scaler.fit(series, counts))
 
     def model_time(self, times: Tensor) -> Tensor:
         """Data times to model times, 0 at `config.start`; float64."""
@@ -159,8 +174,8 @@ class LatentSDE(nn.Module):
         dt = self.config.dt / self.config.time_scale
         grid = ConstantStep(dt).grid(read_times(times, count))
         path = AlignedPath(z0.shape, grid.points, seed=derive_seed(seed, 1), ids=ids, device=z0.device)
-        posterior = PathKL(PosteriorSDE(self, code.context.repeat(samples), static), vectorized=True)
-        solution = solve(posterior, z0, times, dt=dt, path=path, method="euler" if self.config.diffusion == "constant" else None)
+        posterior = BridgedPathKL(PosteriorSDE(self, code.context.repeat(samples), static), vectorized=True)
+        solution = solve(posterior, z0, times, dt=dt, path=path, method="bridged_euler")
         assert solution.functional is not None
 
         z = solution.ys[1:].transpose(0, 1).unflatten(0, (len(batch), samples))  # (B, S, T, L)

@@ -50,7 +50,7 @@ def posterior_paths(model: LatentSDE, batch: Batch, queries: Tensor, *, samples:
 def prior_paths(model: LatentSDE, static: Tensor, ids: Tensor, queries: Tensor, *, samples: int, seed: int) -> Paths:
     """Paths of the prior at `queries` (B, Q), data times in increasing order, with static covariates (B, C)."""
     mean, std = (x.expand(len(static), -1) for x in model.prior(static))
-    summaries = static.new_zeros(len(static), 1, model.config.context)
+    summaries = static.new_zeros(len(static), 1, model.control.inputs)
     nothing = Context(static.new_zeros(len(static), 1), summaries, torch.zeros_like(ids))
     observed = torch.zeros(len(static), 1, dtype=torch.float64, device=static.device)
     return _paths(model, Encoding(mean, std, nothing, static), observed, ids, queries, samples, seed)
@@ -115,4 +115,4 @@ def _solve(model: LatentSDE, sde: object, z0: Tensor, times: Tensor, seed: int, 
     path = VirtualBrownianTree(low, high, z0.shape, seed=seed, ids=ids, device=z0.device)
     if float(times.min()) == float(times.max()):
         times = torch.cat([times[:, :1], times[:, -1:]], dim=1)
-    return solve(sde, z0, times.t().cpu(), dt=dt, path=path, method="euler" if model.config.diffusion == "constant" else None)
+    return solve(sde, z0, times.t().cpu(), dt=dt, path=path, method="bridged_euler")

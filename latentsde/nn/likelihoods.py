@@ -59,6 +59,14 @@ class Likelihoods(nn.Module):
         """(..., F) mean of an observation."""
         return torch.where(self._counts(location), location.exp(), location)
 
+    def variance(self, location: Tensor) -> Tensor:
+        """(..., F) variance of an observation given its location."""
+        scale, degrees = self.scale, self.degrees
+        factors = {"normal": torch.ones_like(scale), "laplace": 2.0 * torch.ones_like(scale)}
+        factors |= {"student-t": degrees / (degrees - 2.0), "poisson": torch.zeros_like(scale)}
+        constant = torch.stack([factors[family][index] for index, family in enumerate(self.families)]) * scale.square()
+        return torch.where(self._counts(location), location.exp(), constant.expand_as(location))
+
     def sample(self, location: Tensor, generator: torch.Generator) -> Tensor:
         """(..., F) a new observation for each location."""
         scale, degrees = self.scale, self.degrees

@@ -40,7 +40,8 @@ class GivenGrid:
     points: Sequence[float] | Tensor
 
     def grid(self, times: Tensor) -> StepGrid:
-        points = torch.as_tensor(self.points, dtype=torch.float64)
+        dtype = self.points.dtype if isinstance(self.points, Tensor) else torch.float64
+        points = torch.as_tensor(self.points, dtype=torch.float64, device="cpu")
         if points.dim() != 1 or not bool(points.isfinite().all()):
             raise ValueError("a given grid must be a sequence of finite times")
-        return given_steps(times, points)
+        return given_steps(times, points, 4 * torch.finfo(dtype).eps if dtype.is_floating_point else 0.0)

@@ -45,7 +45,12 @@ def read_times(ts: object, batch: int | None) -> Tensor:
     ascending = (gaps > 0).all() if shared else (gaps >= 0).all()
     descending = (gaps < 0).all() if shared else (gaps <= 0).all()
     if not bool(ascending | descending):
-        place = int((gaps <= 0).reshape(len(gaps), -1).any(1).nonzero()[0]) + 1
+        # The direction is that of the whole, or of the first sample that has one.
+        whole = (times[-1] - times[0]).reshape(-1)
+        forwards = bool((whole[whole != 0][:1] > 0).all())
+        against = gaps < 0 if forwards else gaps > 0
+        wrong = against | (gaps == 0) if shared else against
+        place = int(wrong.reshape(len(gaps), -1).any(1).nonzero()[0]) + 1
         raise ValueError(f"ts must be increasing or decreasing throughout; look at ts[{place}]")
     return times
 
@@ -79,14 +84,20 @@ def _points(times: Tensor, gaps: Tensor, counts: Tensor, starts: Tensor, interva
     return times.gather(0, interval) + offset * size
 
 
-def given_steps(times: Tensor, grid: Tensor) -> StepGrid:
-    """The points of `grid`, increasing or decreasing as `times` is, together with every requested time."""
+def given_steps(times: Tensor, grid: Tensor, rounding: float) -> StepGrid:
+    """The points of `grid` in the direction of `times`, and every requested time; points nearer than `rounding` are one."""
     if times.dim() == 2:
         raise ValueError("a given grid serves one grid for all samples; with ts of shape (times, batch) use dt")
     descending = bool(times[-1] < times[0])
-    low, high = (times[-1], times[0]) if descending else (times[0], times[-1])
-    inside = grid[(grid >= low) & (grid <= high)]
-    points = torch.unique(torch.cat([inside, times]))
+    ordered = times.flip(0) if descending else times
+    inside = torch.unique(grid[(grid > ordered[0]) & (grid < ordered[-1])])
+    # A point that is a requested time, or the point before it, up to rounding is not a second one a rounding error away.
+    near = rounding * ordered[[0, -1]].abs().max()
+    above = torch.searchsorted(ordered, inside)
+    apart = torch.minimum(ordered[above] - inside, inside - ordered[above - 1]) > near
+    inside = inside[apart]
+    apart = torch.diff(inside, prepend=ordered[:1]) > near
+    points = torch.cat([inside[apart], times]).sort().values
     outputs = torch.searchsorted(points, times)
     if descending:
         points, outputs = points.flip(0), len(points) - 1 - outputs

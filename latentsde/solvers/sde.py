@@ -93,7 +93,7 @@ class Equation:
             return tuple(y.shape)
         if self.noise_type == "scalar" and not isinstance(y, tuple):
             return (y.shape[0], 1)
-        diffusion = self.g(t, y)
+        diffusion: Any = self.g(t, y)
         self._probe = (y, diffusion)
         if isinstance(y, tuple):
             return tuple(

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..brownian import VirtualBrownianTree, derive_seed
+from ..brownian import AlignedPath, derive_seed
 from .choice import choose
 from .controllers import ConstantStep, Controller
 from .grid import StepGrid, read_times
@@ -78,10 +78,11 @@ def solve(
     functional = _Functional(sde) if hasattr(sde, "functional") else None
     carry = chosen.start(equation, clock.t[0], y0)
     y = y0
-    block = max(1, _NOISE_BLOCK // max(1, first.numel()))
+    width = sum(part.shape.numel() for part in (y0 if isinstance(y0, State) else (y0,)))
+    block = max(1, _NOISE_BLOCK // max(1, width))
     for start in range(0, grid.steps, block):
         stop = min(start + block, grid.steps)
-        dW = _increments(noise, grid.points[start : stop + 1])
+        dW = _increments(noise, grid.points[start : stop + 1], first.dtype)
         before: list[Value] = []
         for k in range(start, stop):
             before.append(y)
@@ -157,6 +158,8 @@ class _Functional:
         self.parts.append(self.sde.functional(t, y, h, dW))
 
     def at(self, outputs: Tensor, first: Tensor) -> Tensor:
+        if not self.parts:
+            return first.new_zeros(len(outputs), first.shape[0])
         increments = torch.cat(self.parts)
         running = torch.cat([torch.zeros_like(increments[:1]), increments.cumsum(0)])
         return _pick(running, outputs)
@@ -184,23 +187,21 @@ def _pick(stacked: Tensor, rank: Tensor) -> Tensor:
     return stacked.flatten(0, 1).index_select(0, flat).view(*rank.shape, *stacked.shape[2:])
 
 
-def _increments(noise: Any, points: Tensor) -> Any:
+def _increments(noise: Any, points: Tensor, dtype: torch.dtype) -> Any:
     if noise is None:
         return None
     if isinstance(noise, tuple):
-        return State(None if part is None else part.increments(points).W for part in noise)
-    return noise.increments(points).W
+        return State(None if part is None else part.increments(points).W.to(dtype) for part in noise)
+    return noise.increments(points).W.to(dtype)
 
 
 def _own_path(shape: Any, grid: StepGrid, seed: int, like: Tensor) -> Any:
-    low, high = float(grid.points.min()), float(grid.points.max())
     if isinstance(shape, tuple) and shape and not isinstance(shape[0], int):
         return tuple(
             None if part is None else _own_path(part, grid, derive_seed(seed, index), like)
             for index, part in enumerate(shape)
         )
-    tree = VirtualBrownianTree(low, high, shape, seed=seed, dtype=like.dtype, device=like.device)
-    return tree.aligned(grid.points)
+    return AlignedPath(shape, grid.points, seed=seed, dtype=like.dtype, device=like.device)
 
 
 def _check(y0: Value, dt: float | None, controller: Controller | None, adjoint: str) -> None:

@@ -8,20 +8,20 @@ from typing import Any, Union
 from torch import Tensor
 
 
-class State(tuple):  # noqa: SLOT001 - a tuple with operators, no fields
+class State(tuple):
     """Component-wise arithmetic. `None` is "nothing here": a component without noise, zero in a sum."""
 
-    def __add__(self, other: Any) -> State:  # type: ignore[override]
+    def __add__(self, other: Any) -> State:
         return self._with(other, _add)
 
     def __sub__(self, other: Any) -> State:
         return self._with(other, lambda a, b: _add(a, None if b is None else -b))
 
-    def __mul__(self, other: Any) -> State:  # type: ignore[override]
+    def __mul__(self, other: Any) -> State:
         return self._with(other, _multiply)
 
     __radd__ = __add__
-    __rmul__ = __mul__  # type: ignore[assignment]
+    __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> State:
         return self._with(other, lambda a, b: None if a is None else a / b)

@@ -32,7 +32,8 @@ class Milstein(Method):
             return y1, None
         root = each(_root, step.h)
         along = sde.apply(diffusion, each(torch.ones_like, step.W))
-        difference = sde.g(step.t0, y0 + along * root) - diffusion
+        beside: Any = sde.g(step.t0, y0 + along * root)
+        difference = beside - diffusion
         iterated = each(torch.square, step.W)
         if sde.calculus == "ito":
             iterated = iterated - each(abs, step.h_noise)

@@ -1,0 +1,56 @@
+"""A fitted model and the baselines on the tasks: metrics.json and what the calibration figure needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from latentsde.evaluation.baselines import baselines_for, score_baselines
+from latentsde.evaluation.metrics import pit_samples
+from latentsde.evaluation.scores import PointScores, metrics_document, score_samples
+from latentsde.evaluation.tasks import Task
+from latentsde.models import LatentSDE, predict
+
+MODEL = "latent_sde"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """`metrics` is the content of metrics.json; `pit` holds for each task the predictive distribution functions (n,) at its values."""
+
+    metrics: dict[str, Any]
+    pit: dict[str, np.ndarray]
+
+
+def evaluate(
+    model: LatentSDE, tasks: list[Task], *, period: float | None = None, samples: int = 100, seed: int = 0
+) -> Evaluation:
+    """Score the model, with `samples` paths a series, and every baseline on every task."""
+    scores: dict[str, dict[str, PointScores]] = {}
+    pit: dict[str, np.ndarray] = {}
+    for task in tasks:
+        own, pit[task.name] = score_model(model, task, samples=samples, seed=seed)
+        scores[task.name] = {MODEL: own} | score_baselines(baselines_for(period), task.train, task.test)
+    document = metrics_document(scores, std=model.scaler.std, features=model.config.features)
+    return Evaluation(document, pit)
+
+
+def score_model(model: LatentSDE, task: Task, *, samples: int, seed: int) -> tuple[PointScores, np.ndarray]:
+    """(scores of every value of the task, the predictive distribution function at each observed value)."""
+    visible, withheld = task.test
+    # Only the rows with something to score are solved for; the others keep the scores of nothing.
+    asked = np.isfinite(withheld.values).any(1)
+    rows = [np.flatnonzero(asked[withheld.rows(s)]) + withheld.offsets[s] for s in range(len(withheld))]
+    observed = [withheld.values[r] for r in rows]
+    predictions = predict(
+        model, visible, [withheld.times[r] for r in rows], observed=observed, samples=samples, seed=seed
+    )
+    parts, levels = [], []
+    for truth, p in zip(observed, predictions, strict=True):
+        if len(truth):
+            parts.append(score_samples(p.samples, truth, mean=p.mean, log_density=p.log_density))
+            seen = np.isfinite(truth)
+            levels.append(pit_samples(p.samples[:, seen], truth[seen]))
+    return PointScores.join(parts), np.concatenate(levels)

@@ -1,0 +1,170 @@
+"""The figures of a run, from a fitted model and its tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from latentsde import plotting
+from latentsde.data import IrregularSeries
+from latentsde.evaluation.evaluate import Evaluation
+from latentsde.evaluation.metrics import CALIBRATION_LEVELS, calibration_curve
+from latentsde.evaluation.tasks import Task
+from latentsde.models import LatentSDE, Predictive, predict
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_SHOWN = 4  # series in a figure
+_GRID = 145  # times on a band's grid
+
+
+def draw_figures(
+    model: LatentSDE,
+    tasks: list[Task],
+    train: IrregularSeries,
+    evaluation: Evaluation,
+    history: pd.DataFrame,
+    folder: Path,
+    *,
+    best_step: int | None = None,
+    units: Mapping[str, str] | None = None,
+    samples: int = 200,
+    seed: int = 0,
+) -> list[Path]:
+    """Write every figure that the run has the material for into `folder`; the paths written."""
+    drawn: dict[str, object] = {}
+    for task in tasks:
+        drawn[task.name] = _draw_task(model, task, units, samples, seed)
+    drawn["prior_samples"] = _draw_prior(model, train, units, seed)
+    drawn["latent_paths"] = _draw_latent(model, tasks[0].test[0] if tasks else train, seed)
+    if len(history):
+        drawn["training_curves"] = plotting.training_curves(history, best_step=best_step)
+    if evaluation.pit:
+        drawn["calibration"] = plotting.calibration(
+            levels=CALIBRATION_LEVELS,
+            coverage={name: calibration_curve(pit) for name, pit in evaluation.pit.items()},
+            counts={name: len(pit) for name, pit in evaluation.pit.items()},
+            pit=evaluation.pit,
+        )
+        drawn["metrics"] = plotting.metric_bars(evaluation.metrics)
+    return [plotting.save(figure, folder / f"{name}.png") for name, figure in drawn.items()]  # type: ignore[arg-type]
+
+
+def shown_series(series: IrregularSeries, withheld: IrregularSeries | None = None) -> np.ndarray:
+    """A few series spread over the data set, those with many values first in the running."""
+    counts = np.add.reduceat(np.isfinite(series.values).sum(1), series.offsets[:-1])
+    if withheld is not None:
+        asked = np.add.reduceat(np.isfinite(withheld.values).sum(1), withheld.offsets[:-1])
+        counts = np.where(asked > 0, counts, -1)
+    rich = np.flatnonzero(counts >= np.median(counts[counts >= 0]))
+    return rich[np.unique(np.linspace(0, len(rich) - 1, min(_SHOWN, len(rich))).astype(int))]
+
+
+def _draw_task(
+    model: LatentSDE, task: Task, units: Mapping[str, str] | None, samples: int, seed: int
+) -> object:
+    visible, withheld = task.test
+    chosen = shown_series(visible, withheld)
+    seen, hidden = visible.select(chosen), withheld.select(chosen)
+    grids = [_grid(seen, s) for s in range(len(chosen))]
+    predictions = list(predict(model, seen, grids, samples=samples, seed=seed))
+    lines = None
+    if task.starts is not None:
+        lines = _baseline_lines(task, chosen, grids)
+    panels = [
+        [
+            _panel(seen, hidden, s, f, grids[s], predictions[s], None if lines is None else lines[s][:, f])
+            for f in range(len(seen.features))
+        ]
+        for s in range(len(chosen))
+    ]
+    shared = {"panels": panels, "series": list(seen.names), "features": seen.features, "units": units}
+    if task.starts is None:
+        return plotting.bands(**shared, time_unit=seen.time_unit)  # type: ignore[arg-type]
+    return plotting.forecasts(
+        **shared,  # type: ignore[arg-type]
+        starts=list(task.starts[chosen]),
+        baseline_name="last observation",
+        time_unit=seen.time_unit,
+    )
+
+
+def _baseline_lines(task: Task, chosen: np.ndarray, grids: list[np.ndarray]) -> list[np.ndarray]:
+    """The last observation of every feature, drawn from the forecast's start on: (T, F) for each series."""
+    lines = []
+    visible = task.test[0]
+    assert task.starts is not None
+    for s, grid in zip(chosen, grids, strict=True):
+        values = pd.DataFrame(visible.values[visible.rows(s)]).ffill().to_numpy()[-1]
+        lines.append(np.where((grid >= task.starts[s])[:, None], values, np.nan))
+    return lines
+
+
+def _panel(
+    seen: IrregularSeries,
+    hidden: IrregularSeries,
+    s: int,
+    f: int,
+    grid: np.ndarray,
+    prediction: Predictive,
+    baseline: np.ndarray | None,
+) -> plotting.Panel:
+    rows = seen.rows(s)
+    q05, q25, q50, q75, q95 = np.quantile(prediction.samples[:, :, f], QUANTILES, axis=0)
+    return plotting.Panel(
+        observed_times=seen.times[rows],
+        observed=seen.values[rows, f],
+        withheld_times=hidden.times[rows],
+        withheld=hidden.values[rows, f],
+        grid=grid,
+        q05=q05,
+        q25=q25,
+        q50=q50,
+        q75=q75,
+        q95=q95,
+        baseline=baseline,
+    )
+
+
+def _draw_prior(
+    model: LatentSDE, train: IrregularSeries, units: Mapping[str, str] | None, seed: int
+) -> object:
+    rng = np.random.default_rng(seed)
+    count = min(30, len(train))
+    chosen = rng.choice(len(train), count, replace=False)
+    grid = np.linspace(model.config.start, float(np.quantile(train.times, 0.99)), 73)
+    ids = np.arange(count, dtype=np.int64)
+    drawn = predict(model, None, [grid] * count, ids=ids, static=train.static[chosen], samples=1, seed=seed)
+    data = [(train.times[train.rows(s)], train.values[train.rows(s)]) for s in chosen]
+    return plotting.prior_samples(
+        data=data,
+        times=grid,
+        samples=np.concatenate([p.samples for p in drawn]),
+        features=train.features,
+        units=units,
+        time_unit=train.time_unit,
+    )
+
+
+def _draw_latent(model: LatentSDE, series: IrregularSeries, seed: int) -> object:
+    chosen = shown_series(series)
+    seen = series.select(chosen)
+    grids = [_grid(seen, s) for s in range(len(chosen))]
+    drawn = list(predict(model, seen, grids, samples=12, seed=seed))
+    observed = np.isfinite(seen.values).any(1)
+    return plotting.latent_paths(
+        series=list(seen.names),
+        grids=grids,
+        paths=[p.latent for p in drawn],
+        observation_times=[seen.times[seen.rows(s)][observed[seen.rows(s)]] for s in range(len(chosen))],
+        time_unit=seen.time_unit,
+    )
+
+
+def _grid(series: IrregularSeries, s: int) -> np.ndarray:
+    times = series.times[series.rows(s)]
+    if len(times) == 1:
+        return times
+    return np.unique(np.concatenate([times, np.linspace(times[0], times[-1], _GRID)]))

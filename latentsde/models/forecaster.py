@@ -1,0 +1,118 @@
+"""A fitted model as a user holds it: `latentsde.load(RUN)`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..data import IrregularSeries
+from ..errors import InputError
+from .latent_sde import LatentSDE
+from .predictive import Predictive, predict
+from .saving import load_run
+
+QUANTILES = (0.05, 0.5, 0.95)
+
+
+class Forecaster:
+    """A fitted model and what is known of its data.
+
+    Attributes:
+        model: the `LatentSDE`, on the CPU.
+        config: the run's configuration, as in config.json.
+    """
+
+    def __init__(self, model: LatentSDE, config: dict[str, Any]) -> None:
+        self.model, self.config = model.eval(), config
+
+    @classmethod
+    def load(cls, run: str | Path) -> Forecaster:
+        """The run in a directory; InputError if a file is missing or damaged. Executes nothing it reads."""
+        return cls(*load_run(Path(run)))
+
+    def predict(
+        self, series: IrregularSeries, times: Sequence[float] | Sequence[np.ndarray], *, samples: int = 200, seed: int = 0
+    ) -> pd.DataFrame:
+        """The predictive distribution of a new observation of every feature, in original units.
+
+        Args:
+            series: what to condition on; its features must be the fit's.
+            times: increasing, in the data's unit since its origin: one list for all series, or a list for each.
+            samples: paths a series.
+
+        Returns:
+            One row for each (series, time, feature): the id, the time as in the data, feature, mean, std, q05, q50, q95.
+        """
+        frames = [
+            self._frame(series, s, asked, p) for s, asked, p in self._predictives(series, times, samples, seed)
+        ]
+        return pd.concat(frames, ignore_index=True)
+
+    def paths(
+        self, series: IrregularSeries, times: Sequence[float] | Sequence[np.ndarray], *, samples: int = 10, seed: int = 0
+    ) -> pd.DataFrame:
+        """Posterior sample paths without observation noise: the id, path, the time, one column for each feature."""
+        frames = [
+            _long_paths(series, s, asked, p.paths, series.names[s])
+            for s, asked, p in self._predictives(series, times, samples, seed)
+        ]
+        return pd.concat(frames, ignore_index=True)
+
+    def sample(self, like: IrregularSeries, times: Sequence[float], *, n: int = 10, seed: int = 0) -> pd.DataFrame:
+        """`n` new series from the prior, observation noise included, on the columns of `like`; statics are drawn from its series."""
+        names = np.array([f"sample-{k}" for k in range(n)])
+        keys = np.array([int.from_bytes(hashlib.sha256(x.encode()).digest()[:8], "big") >> 1 for x in names])
+        chosen = np.random.default_rng(seed).integers(0, len(like), n)
+        asked = np.asarray(times, dtype=np.float64)
+        drawn = predict(
+            self.model, None, [asked] * n, ids=keys, static=like.static[chosen], samples=1, seed=seed
+        )
+        frames = [
+            _long_paths(like, chosen[k], asked, p.samples, names[k]).drop(columns="path") for k, p in enumerate(drawn)
+        ]
+        return pd.concat(frames, ignore_index=True)
+
+    def _predictives(self, series: IrregularSeries, times: Any, samples: int, seed: int) -> Any:
+        if series.features != self.model.config.features:
+            raise InputError(
+                f"the series have the features {', '.join(series.features)}; the model was fitted to {', '.join(self.model.config.features)}"
+            )
+        if samples < 1:
+            raise InputError(f"samples must be at least 1, got {samples}")
+        one_list = len(times) == 0 or np.ndim(times[0]) == 0
+        asked = [np.asarray(times if one_list else times[s], dtype=np.float64) for s in range(len(series))]
+        for part in asked:
+            if not (np.isfinite(part).all() and (np.diff(part) > 0).all()):
+                raise InputError("the times to predict must be finite and strictly increasing")
+        return zip(
+            range(len(series)), asked, predict(self.model, series, asked, samples=samples, seed=seed), strict=True
+        )
+
+    def _frame(self, series: IrregularSeries, s: int, asked: np.ndarray, p: Predictive) -> pd.DataFrame:
+        count, width = p.mean.shape
+        low, middle, high = np.quantile(p.samples, QUANTILES, axis=0)
+        columns = {"mean": p.mean, "std": p.std, "q05": low, "q50": middle, "q95": high}
+        when = series.original_times(np.full(count, s), asked)
+        return pd.DataFrame(
+            {
+                series.id_column: np.repeat(series.names[s], count * width),
+                series.time_column: np.repeat(when, width),
+                "feature": np.tile(series.features, count),
+                **{name: values.reshape(-1) for name, values in columns.items()},
+            }
+        )
+
+
+def _long_paths(like: IrregularSeries, s: int, asked: np.ndarray, paths: np.ndarray, name: str) -> pd.DataFrame:
+    samples, count, width = paths.shape
+    when = like.original_times(np.full(count, s), asked)
+    frame = pd.DataFrame(paths.reshape(-1, width), columns=list(like.features))
+    frame.insert(0, like.id_column, name)
+    frame.insert(1, "path", np.repeat(np.arange(samples), count))
+    frame.insert(2, like.time_column, np.tile(when, samples))
+    return frame

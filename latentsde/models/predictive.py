@@ -1,0 +1,119 @@
+"""The predictive distribution of new observations, in original units."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..brownian import derive_seed
+from ..data import IrregularSeries, collate
+from .latent_sde import LatentSDE
+from .prediction import posterior_paths, prior_paths
+
+_OBSERVATION = 13  # label of the stream of observation noise
+_ROWS_AT_ONCE = 4096  # sample paths solved together
+
+
+@dataclass(frozen=True)
+class Predictive:
+    """Of one series at Q times: all in original units.
+
+    Attributes:
+        samples: (N, Q, F), new observations.
+        paths: (N, Q, F), the same paths without observation noise: the mean of an observation given the latent state.
+        mean, std: (Q, F) of a new observation.
+        log_density: (Q, F) of the given observations under the mixture of the N samples; NaN where none is given.
+        latent: (N, Q, L).
+        steps: of the solver, for the longest series solved together with this one.
+    """
+
+    samples: np.ndarray
+    paths: np.ndarray
+    mean: np.ndarray
+    std: np.ndarray
+    log_density: np.ndarray
+    latent: np.ndarray
+    steps: int
+
+
+@torch.no_grad()
+def predict(
+    model: LatentSDE,
+    visible: IrregularSeries | None,
+    times: Sequence[np.ndarray],
+    *,
+    ids: np.ndarray | None = None,
+    static: np.ndarray | None = None,
+    observed: Sequence[np.ndarray] | None = None,
+    samples: int = 200,
+    seed: int = 0,
+) -> Iterator[Predictive]:
+    """One `Predictive` for each series in turn, whatever the others: posterior given `visible`, prior where that is None.
+
+    Args:
+        model: fitted.
+        visible: S series to condition on, or None; then `ids` (S,) int64 name the prior's series and `static` (S, C) are their
+            static covariates in original units.
+        times: S arrays of times, increasing, in the data's unit; anywhere.
+        observed: S arrays (Q, F) to give the density of, NaN for none.
+        samples: N.
+    """
+    device = next(model.parameters()).device
+    order = np.arange(len(times))
+    at_once = max(1, _ROWS_AT_ONCE // samples)
+    for chunk in np.split(order, np.arange(at_once, len(order), at_once)):
+        width = max(1, max(len(times[s]) for s in chunk))
+        queries = np.zeros((len(chunk), width))
+        for row, s in enumerate(chunk):
+            known = times[s] if len(times[s]) else np.array([model.config.start])
+            queries[row] = np.concatenate([known, np.full(width - len(known), known[-1])])
+        asked = torch.from_numpy(queries).to(device)
+        if visible is not None:
+            batch = collate(visible, chunk, model.scaler).to(device)
+            names = batch.ids
+            paths = posterior_paths(model, batch, asked, samples=samples, seed=seed)
+        else:
+            assert ids is not None
+            names = torch.from_numpy(ids[chunk]).to(device)
+            given = np.full((len(ids), len(model.config.static)), np.nan) if static is None else static
+            scaled = torch.from_numpy(model.scaler.scale_static(given[chunk]).astype(np.float32)).to(device)
+            paths = prior_paths(model, scaled, names, asked, samples=samples, seed=seed)
+        for row, s in enumerate(chunk):
+            count = len(times[s])
+            generator = torch.Generator(device=device)
+            generator.manual_seed(derive_seed(seed, _OBSERVATION, int(names[row])))
+            location = paths.location[:, row, :count]
+            values = None if observed is None else observed[s]
+            yield _describe(model, location, paths.latent[:, row, :count], generator, values, paths.steps)
+
+
+def _describe(
+    model: LatentSDE,
+    location: torch.Tensor,
+    latent: torch.Tensor,
+    generator: torch.Generator,
+    observed: np.ndarray | None,
+    steps: int,
+) -> Predictive:
+    likelihoods, scaler = model.likelihoods, model.scaler
+    means = likelihoods.mean(location).double()
+    variance = likelihoods.variance(location).double().mean(0) + means.var(0, correction=0)
+    drawn = likelihoods.sample(location, generator).double()
+    density = np.full(tuple(location.shape[1:]), np.nan)
+    if observed is not None:
+        scaled = torch.from_numpy(scaler.scale(observed)).to(location)
+        log_prob = likelihoods.log_prob(location, torch.nan_to_num(scaled)).double()
+        mixture = torch.logsumexp(log_prob, 0) - np.log(len(location))
+        density = np.where(np.isfinite(observed), mixture.cpu().numpy() - np.log(scaler.std), np.nan)
+    return Predictive(
+        samples=scaler.unscale(drawn).cpu().numpy(),
+        paths=scaler.unscale(means).cpu().numpy(),
+        mean=scaler.unscale(means.mean(0)).cpu().numpy(),
+        std=variance.sqrt().cpu().numpy() * scaler.std,
+        log_density=density,
+        latent=latent.cpu().numpy(),
+        steps=steps,
+    )

@@ -1,0 +1,99 @@
+"""The configuration of a training run: everything but the model and the data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from ..errors import InputError, quote
+
+DEVICES = ("cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a model is fitted. Raises `InputError` for a value out of range.
+
+    Attributes:
+        steps: optimisation steps.
+        batch_size: series of a global batch, over all processes; all series where there are fewer.
+        learning_rate: the highest one, reached after `warmup_steps` from 0.
+        final_learning_rate: the share of `learning_rate` that a cosine over `steps` goes down to.
+        weight_decay: of AdamW, on weight matrices only.
+        clip: the largest norm of the gradient; 0 leaves it as it is.
+        anneal_steps: steps over which the weight of the KL rises from 0 to 1; 0 begins with 1.
+        samples: posterior paths a series, in training and validation.
+        validate_every: steps between two validations, each of which writes a checkpoint.
+        patience: validations without a better ELBO after which training stops; 0 never stops early.
+        log_every: steps averaged in a training row of history.csv; a row also ends with each validation.
+        seed: of the order of the series and of all noise.
+        device: "cpu" or "cuda".
+        processes: that share each global batch. Neither noise nor batches depend on their number.
+    """
+
+    steps: int = 1500
+    batch_size: int = 64
+    learning_rate: float = 1e-2
+    warmup_steps: int = 50
+    final_learning_rate: float = 0.03
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    anneal_steps: int = 300
+    samples: int = 1
+    validate_every: int = 100
+    patience: int = 10
+    log_every: int = 10
+    seed: int = 0
+    device: str = "cpu"
+    processes: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "samples", "validate_every", "log_every", "processes"):
+            _whole(name, getattr(self, name), at_least=1)
+        for name in ("warmup_steps", "anneal_steps", "patience", "seed"):
+            _whole(name, getattr(self, name), at_least=0)
+        _within("learning_rate", self.learning_rate, 0.0, math.inf, above=True)
+        _within("final_learning_rate", self.final_learning_rate, 0.0, 1.0)
+        _within("weight_decay", self.weight_decay, 0.0, math.inf)
+        _within("clip", self.clip, 0.0, math.inf)
+        if self.seed >= 2**63:
+            raise InputError(f"seed must be less than 2^63, got {self.seed}; choose a smaller number")
+        if self.device not in DEVICES:
+            raise InputError(
+                f"the device {quote(self.device)} is not known; use --device cpu or --device cuda"
+            )
+        if self.batch_size % self.processes:
+            raise InputError(
+                f"batch_size {self.batch_size} cannot be shared evenly by {self.processes} processes; "
+                "choose a multiple of their number"
+            )
+        if self.device == "cuda":
+            if not torch.cuda.is_available():
+                raise InputError("no CUDA device is available; use --device cpu")
+            if (
+                self.processes > torch.cuda.device_count()
+                and not torch.distributed.is_torchelastic_launched()
+            ):
+                raise InputError(
+                    f"{self.processes} processes need as many CUDA devices, there are "
+                    f"{torch.cuda.device_count()}; use fewer processes or --device cpu"
+                )
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def _whole(name: str, value: object, *, at_least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
+        raise InputError(f"{name} must be a whole number of at least {at_least}, got {quote(value)}")
+
+
+def _within(name: str, value: object, low: float, high: float, *, above: bool = False) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or not low <= value <= high or (above and value == low):  # type: ignore[operator]
+        limits = f"above {low:g}" if above else f"of at least {low:g}"
+        limits += f" and at most {high:g}" if math.isfinite(high) else ""
+        raise InputError(f"{name} must be a finite number {limits}, got {quote(value)}")

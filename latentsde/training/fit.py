@@ -1,0 +1,179 @@
+"""`fit`: train a latent SDE and leave a run directory behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+
+from ..data import IrregularSeries
+from ..errors import InputError
+from ..files import write_json
+from ..models import LatentSDE, load_run, save_weights
+from .checkpoints import BEST, FOLDER, LAST, Checkpoints, read_checkpoint, write_checkpoint
+from .config import TrainingConfig
+from .description import description, difference
+from .directory import CONFIG, HISTORY, WEIGHTS, prepare_directory
+from .history import History, read_history, write_history
+from .launch import is_main_process, make_trainer, run
+from .module import LatentSDETraining
+from .progress import Progress
+from .state import TrainingState
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a run came to.
+
+    Attributes:
+        best_step: the step whose weights the model has: of the best validation, or the last without one.
+        steps: optimisation steps done, fewer than asked for after an early stop.
+        seconds: spent in training, over all sessions.
+        best_elbo: of the best validation, nats per observed value in scaled units; None without validation.
+    """
+
+    best_step: int
+    steps: int
+    seconds: float
+    best_elbo: float | None
+
+
+def fit(
+    model: LatentSDE,
+    series: IrregularSeries,
+    *,
+    out: str | Path,
+    validation: IrregularSeries | None = None,
+    config: TrainingConfig | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    metadata: dict[str, Any] | None = None,
+    progress: bool = True,
+    tensorboard: bool = True,
+    callbacks: Sequence[pl.Callback] = (),
+) -> FitResult:
+    """Train `model` in place and write config.json, history.csv, checkpoints/, logs/ and model.safetensors to `out`.
+
+    With the same model, data, configuration and number of threads the result on a CPU is the same to the bit,
+    whatever interrupts it and is resumed. With `config.processes` > 1, call it below `if __name__ == "__main__":`.
+
+    Args:
+        model: initialised by the caller; afterwards it has the weights of `best_step`.
+        series: to train on.
+        validation: judged every `config.validate_every` steps, always with the same noise. Without it training takes
+            all its steps, and the last weights are the result.
+        config: `TrainingConfig()` by default.
+        resume: continue the run in `out`, from its last validation; from the beginning if it has not begun, and
+            without doing anything if it is finished. Device and number of processes may differ.
+        overwrite: remove a run in `out` first.
+        metadata: further entries of config.json.
+        progress: a bar, or a line for each validation where standard error is not a terminal.
+        tensorboard: write logs/ for TensorBoard.
+        callbacks: more callbacks of Lightning's.
+
+    Raises:
+        InputError: `out` cannot be used or holds a run, data and model do not match, the run to be resumed was started
+            with other data or another configuration, or its files are missing or damaged.
+        TrainingDiverged: loss, gradient or validation is not finite; the last checkpoint is kept.
+    """
+    out, config = Path(out), config or TrainingConfig()
+    _check_data(model, series, validation, config)
+    described = description(model, series, validation, config, metadata or {})
+    state, optimizer_state, rows = TrainingState(), None, []
+    if is_main_process():
+        prepare_directory(out, resume=resume, overwrite=overwrite)
+    last = out / FOLDER / LAST
+    if resume and (out / CONFIG).exists():
+        other = difference(out, described)
+        if other is not None:
+            raise InputError(other)
+        if (finished := _finished(out, model)) is not None:
+            return finished
+        if last.exists():
+            state, optimizer_state = read_checkpoint(last, model)
+            rows = read_history(out / HISTORY, until=state.step)
+    if is_main_process():
+        write_json(out / CONFIG, described)
+        if not last.exists():
+            write_history(out / HISTORY, [])
+            write_checkpoint(last, model, state)
+
+    if not state.finished(config):
+        history = History(out / HISTORY, rows)
+        shown: list[pl.Callback] = [Progress(history)] if progress else []
+        trainer = make_trainer(
+            out,
+            config,
+            rounds=-(-(config.steps - state.step) // config.validate_every),
+            step=state.step,
+            validate=validation is not None,
+            tensorboard=tensorboard,
+            callbacks=[history, Checkpoints(last.parent), *shown, *callbacks],
+        )
+        run(trainer, LatentSDETraining(model, series, validation, config, state, optimizer_state, str(last)))
+    return _finish(out, model, described)
+
+
+def _finish(out: Path, model: LatentSDE, described: dict[str, Any]) -> FitResult:
+    """Give the model the best weights, save them, complete config.json."""
+    state, _ = read_checkpoint(out / FOLDER / LAST, model)
+    if state.best_step is not None:
+        best, _ = read_checkpoint(out / FOLDER / BEST, model)
+        if best.step != state.best_step:
+            raise InputError(
+                f"{out / FOLDER / BEST} is of another run than {LAST}; start again with --overwrite"
+            )
+    model.zero_grad(set_to_none=True)
+    best_step = state.step if state.best_step is None else state.best_step
+    result = FitResult(best_step, state.step, state.seconds, state.best_elbo)
+    if is_main_process():
+        save_weights(model, out)
+        outcome = {
+            "finished": True,
+            "steps_done": result.steps,
+            "best_step": result.best_step,
+            "best_elbo": result.best_elbo,
+            "seconds": round(result.seconds, 3),
+        }
+        write_json(out / CONFIG, {**described, "training": {**described["training"], **outcome}})
+    return result
+
+
+def _finished(out: Path, model: LatentSDE) -> FitResult | None:
+    """The result of a finished run, whose weights `model` then has; None for one that is not."""
+    if not (out / WEIGHTS).exists():
+        return None
+    fitted, config = load_run(out)
+    training = config["training"]
+    if not training.get("finished"):
+        return None
+    model.load_state_dict(fitted.state_dict())
+    return FitResult(
+        training["best_step"], training["steps_done"], training["seconds"], training["best_elbo"]
+    )
+
+
+def _check_data(
+    model: LatentSDE, series: IrregularSeries, validation: IrregularSeries | None, config: TrainingConfig
+) -> None:
+    for what, part in (("training", series), ("validation", validation)):
+        if part is None:
+            continue
+        for kind, names, expected in (
+            ("features", part.features, model.config.features),
+            ("static covariates", part.static_names, model.config.static),
+        ):
+            if names != expected:
+                raise InputError(
+                    f"the {what} series have the {kind} {', '.join(names) or 'none'}, the model has "
+                    f"{', '.join(expected) or 'none'}; make the model for the data"
+                )
+        if part.n_observed == 0:
+            raise InputError(f"the {what} series hold no observed value; give more data to this part")
+    if len(series) < config.processes:
+        raise InputError(
+            f"{config.processes} processes cannot share {len(series)} training series; use fewer processes"
+        )
