@@ -1,6 +1,56 @@
-"""Continuous-time stochastic models in PyTorch on one solver core."""
+"""Continuous-time stochastic models in PyTorch on one solver core.
 
-from .brownian import VirtualBrownianTree
-from .solvers import solve
+The names below are imported when they are first used, so that `import latentsde` and the command line start at once.
+"""
 
-__all__ = ["VirtualBrownianTree", "solve"]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .version import __version__
+
+if TYPE_CHECKING:
+    from .brownian import VirtualBrownianTree
+    from .data import IrregularSeries, load_weather
+    from .girsanov import PathKL
+    from .models import LatentSDE, load
+    from .solvers import solve
+    from .training import TrainingConfig, fit
+
+_HOMES = {
+    "IrregularSeries": "data",
+    "LatentSDE": "models",
+    "PathKL": "girsanov",
+    "TrainingConfig": "training",
+    "VirtualBrownianTree": "brownian",
+    "fit": "training",
+    "load": "models",
+    "load_weather": "data",
+    "solve": "solvers",
+}
+
+__all__ = [
+    "IrregularSeries",
+    "LatentSDE",
+    "PathKL",
+    "TrainingConfig",
+    "VirtualBrownianTree",
+    "__version__",
+    "fit",
+    "load",
+    "load_weather",
+    "solve",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'latentsde' has no attribute '{name}'")
+    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

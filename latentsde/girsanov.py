@@ -13,6 +13,7 @@ integral is the left-point sum Σ ū·ΔW whatever the solver's calculus: it is 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -49,6 +50,10 @@ class PathKL:
         self.functional_vectorized = vectorized
         self.noise_type, self.sde_type = posterior.noise_type, posterior.sde_type
         self.additive = getattr(posterior, "additive", False)
+
+    def prepare(self, ts: Sequence[Tensor]) -> None:
+        if hasattr(self.posterior, "prepare"):
+            self.posterior.prepare(ts)
 
     def f(self, t: Tensor, y: Any) -> Any:
         return self.posterior.f(t, y)
@@ -141,6 +146,8 @@ class _StateGradientOnly(torch.autograd.Function):
             raise RuntimeError(
                 "sticking the landing has no second derivatives; for them use sticking_the_landing=False"
             )
+        if not ctx.value.requires_grad:  # a drift that depends on nothing
+            return None, None, torch.zeros_like(ctx.local)
         # Kept, as the caller may come again: gradients of single samples are taken one after the other.
         (gradient,) = torch.autograd.grad(
             ctx.value, ctx.local, gradients[0], retain_graph=True, materialize_grads=True

@@ -94,7 +94,7 @@ class AlignedPath(Path):
     def _cells(self, cells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(W, length·H, length) of the cells (n, batch or 1), -1 for none: float64 (n, batch, channels), length (n, ·, 1)."""
         grid = self.grid if self.grid.dim() == 2 else self.grid.unsqueeze(1)
-        lengths = grid.diff(dim=0).abs().expand(-1, cells.shape[1])
+        lengths = grid.diff(dim=0, append=grid[-1:]).abs().expand(-1, cells.shape[1])
         length = torch.where(cells < 0, 0.0, lengths.gather(0, cells.clamp_min(0))).unsqueeze(-1)
         channel = torch.arange(self.channels, device=self.device) + CELL_DOMAIN
         per_block = max(1, _BLOCK // max(1, len(self.ids) * self.channels))

@@ -2,7 +2,7 @@
 
 from .config import LatentSDEConfig
 from .defaults import config_for
-from .forecaster import Forecaster
+from .forecaster import Forecaster, load
 from .latent_sde import ELBO, LatentSDE
 from .predictive import Predictive, predict
 from .saving import describe, load_run, read_config, save_weights
@@ -15,6 +15,7 @@ __all__ = [
     "Predictive",
     "config_for",
     "describe",
+    "load",
     "load_run",
     "predict",
     "read_config",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from ..nn import MLP
+from ..nn import ConditionedMLP
 from ..nn.context import Ahead
 from .config import LatentSDEConfig
 
@@ -17,11 +19,11 @@ class PriorDrift(nn.Module):
     def __init__(self, config: LatentSDEConfig, extra: int) -> None:
         super().__init__()
         self.raw_rate = nn.Parameter(torch.full((config.latent,), -1.5))
-        self.network = MLP(config.latent + extra, config.hidden, config.latent, layers=1, zero_output=True)
+        self.network = ConditionedMLP(config.latent, extra, config.hidden, config.latent)
 
-    def forward(self, z: Tensor, extra: Tensor) -> Tensor:
-        """(..., L) and (..., E) -> (..., L)."""
-        return self.network(torch.cat([z, extra], dim=-1)) - softplus(self.raw_rate) * z
+    def forward(self, z: Tensor, condition: Tensor | None) -> Tensor:
+        """(..., L) and `network.condition` of (..., E) -> (..., L)."""
+        return self.network(z, condition) - softplus(self.raw_rate) * z
 
 
 class Diffusion(nn.Module):
@@ -47,6 +49,19 @@ class Diffusion(nn.Module):
         return (self.low + (self.high - self.low) * torch.sigmoid(logit)).expand_as(z)
 
 
+class Pull(NamedTuple):
+    """What a context makes of a time, for `Control`: all but the state.
+
+    rate is 1 / (b + τ), 0 without an observation ahead; target is m; strength is a; condition is the network's.
+    """
+
+    rate: Tensor
+    target: Tensor
+    strength: Tensor
+    exists: Tensor
+    condition: Tensor | None
+
+
 class Control(nn.Module):
     """u(z, t): the posterior drift is f_p + σ u. Zero once no observation is left ahead: the posterior then is the prior.
 
@@ -61,27 +76,25 @@ class Control(nn.Module):
     def __init__(self, config: LatentSDEConfig, extra: int) -> None:
         super().__init__()
         self.split = [config.context, config.latent, config.latent, config.latent]
-        self.network = MLP(
-            config.latent + config.context + 2 + extra, config.hidden, config.latent, layers=1, zero_output=True
-        )
+        self.network = ConditionedMLP(config.latent, config.context + 2 + extra, config.hidden, config.latent)
 
     @property
     def inputs(self) -> int:
         """Size of the context."""
         return sum(self.split)
 
-    def forward(self, z: Tensor, ahead: Ahead, extra: Tensor, diffusion: Tensor) -> Tensor:
-        """(..., L) -> (..., L)."""
+    def prepare(self, ahead: Ahead, extra: Tensor) -> Pull:
+        """The context (..., inputs) and what else is known, (..., E), at any number of times."""
         summary, target, strength, delay = ahead.summary.split(self.split, dim=-1)
-        pull = (1.0 / diffusion + strength) / (_delay(delay) + ahead.gap) * (target - z)
-        known = torch.cat([z, summary, ahead.gap, torch.exp(-4.0 * ahead.gap), extra], dim=-1)
-        return (pull + self.network(known)) * ahead.exists
+        rate = ahead.exists / (softplus(delay) + 0.01 + ahead.gap)
+        known = torch.cat([summary, ahead.gap, torch.exp(-4.0 * ahead.gap), extra], dim=-1)
+        return Pull(rate, target, strength, ahead.exists, self.network.condition(known))
 
-    def contraction(self, ahead: Ahead, h: Tensor | float) -> Tensor:
+    def forward(self, z: Tensor, pull: Pull, diffusion: Tensor) -> Tensor:
+        """(..., L) -> (..., L)."""
+        towards = pull.rate * (diffusion.reciprocal() + pull.strength) * (pull.target - z)
+        return towards + pull.exists * self.network(z, pull.condition)
+
+    def contraction(self, pull: Pull, h: Tensor | float) -> Tensor:
         """(..., L): the factor of the noise of a step h that ends at the next observation or before."""
-        delay = _delay(ahead.summary.split(self.split, dim=-1)[3])
-        return (1.0 - h * ahead.exists / (delay + ahead.gap)).sqrt()
-
-
-def _delay(raw: Tensor) -> Tensor:
-    return softplus(raw) + 0.01
+        return (1.0 - h * pull.rate).sqrt()

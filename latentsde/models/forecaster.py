@@ -30,11 +30,6 @@ class Forecaster:
     def __init__(self, model: LatentSDE, config: dict[str, Any]) -> None:
         self.model, self.config = model.eval(), config
 
-    @classmethod
-    def load(cls, run: str | Path) -> Forecaster:
-        """The run in a directory; InputError if a file is missing or damaged. Executes nothing it reads."""
-        return cls(*load_run(Path(run)))
-
     def predict(
         self, series: IrregularSeries, times: Sequence[float] | Sequence[np.ndarray], *, samples: int = 200, seed: int = 0
     ) -> pd.DataFrame:
@@ -116,3 +111,8 @@ def _long_paths(like: IrregularSeries, s: int, asked: np.ndarray, paths: np.ndar
     frame.insert(1, "path", np.repeat(np.arange(samples), count))
     frame.insert(2, like.time_column, np.tile(when, samples))
     return frame
+
+
+def load(run: str | Path) -> Forecaster:
+    """The fitted model of a run directory; InputError if a file is missing or damaged. Executes nothing it reads."""
+    return Forecaster(*load_run(Path(run)))

@@ -27,6 +27,7 @@ from ..solvers.grid import read_times
 from .config import LatentSDEConfig
 from .defaults import config_for
 from .fields import Control, Diffusion, PriorDrift
+from .posterior import PosteriorSDE
 
 
 @dataclass(frozen=True)
@@ -52,35 +53,6 @@ class Encoding:
     std: Tensor
     context: Context
     static: Tensor
-
-
-class PosteriorSDE:
-    """The posterior of a batch as an SDE: f and g for the solver, h the prior drift for the path KL."""
-
-    noise_type = "diagonal"
-    sde_type = "ito"
-
-    def __init__(self, model: LatentSDE, context: Context, static: Tensor) -> None:
-        self.model, self.context, self.static = model, context, static
-        self.additive = not model.diffusion.depends_on_state
-
-    def f(self, t: Tensor, z: Tensor) -> Tensor:
-        extra = self._extra(t, z)
-        ahead = self.context.at(t.squeeze(-1) if t.dim() else t)
-        sigma = self.g(t, z)
-        return self.model.prior_drift(z, extra) + sigma * self.model.control(z, ahead, extra, sigma)
-
-    def g(self, t: Tensor, z: Tensor) -> Tensor:
-        return self.model.diffusion(z)
-
-    def h(self, t: Tensor, z: Tensor) -> Tensor:
-        return self.model.prior_drift(z, self._extra(t, z))
-
-    def contraction(self, t: Tensor, z: Tensor, h: Tensor | float) -> Tensor:
-        return self.model.control.contraction(self.context.at(t.squeeze(-1) if t.dim() else t), h)
-
-    def _extra(self, t: Tensor, z: Tensor) -> Tensor:
-        return self.model.extra(t.squeeze(-1) if t.dim() else t, self.static, z.shape[:-1])
 
 
 class LatentSDE(nn.Module):

@@ -12,7 +12,8 @@ from ..brownian import VirtualBrownianTree, derive_seed, standard_normal
 from ..data import Batch
 from ..nn import Context
 from ..solvers import solve
-from .latent_sde import Encoding, LatentSDE, PosteriorSDE, sample_ids
+from .latent_sde import Encoding, LatentSDE, sample_ids
+from .posterior import PosteriorSDE
 
 # Labels of the streams that are drawn from one seed.
 _INITIAL, _FORWARD, _BACKWARD = 10, 11, 12

@@ -2,8 +2,8 @@
 
 from .context import Context
 from .encoder import BackwardEncoder
-from .fields import MLP
+from .fields import MLP, ConditionedMLP
 from .likelihoods import LIKELIHOODS, Likelihoods
 from .time_features import TimeFeatures
 
-__all__ = ["LIKELIHOODS", "MLP", "BackwardEncoder", "Context", "Likelihoods", "TimeFeatures"]
+__all__ = ["LIKELIHOODS", "MLP", "BackwardEncoder", "ConditionedMLP", "Context", "Likelihoods", "TimeFeatures"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 
@@ -25,3 +26,27 @@ class MLP(nn.Sequential):
 
     def forward(self, inputs: Tensor) -> Tensor:
         return super().forward(inputs)
+
+
+class ConditionedMLP(nn.Module):
+    """One tanh layer over (state, known): outputs start at 0. What is known ahead enters through `condition`, for all times at once.
+
+    A solver evaluates its fields a step at a time; the part of the first layer that does not see the state need not wait for it.
+    """
+
+    def __init__(self, state: int, known: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.from_state = nn.Linear(state, hidden)
+        self.from_known = nn.Linear(known, hidden, bias=False) if known else None
+        self.output = nn.Linear(hidden, outputs)
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
+
+    def condition(self, known: Tensor) -> Tensor | None:
+        """(..., known) -> (..., hidden) for `forward`; None if nothing is known."""
+        return None if self.from_known is None else self.from_known(known)
+
+    def forward(self, state: Tensor, condition: Tensor | None) -> Tensor:
+        """(..., state) -> (..., outputs)."""
+        hidden = self.from_state(state)
+        return self.output(torch.tanh(hidden if condition is None else hidden + condition))

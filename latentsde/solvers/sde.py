@@ -20,6 +20,9 @@ class SDE(Protocol):
     "additive" and "general" (*y.shape, m). Diagonal noise that does not depend on y may say `additive = True`.
     `t` is a 0-d tensor of y's dtype, or (batch, 1, ...) when each sample has its own grid.
 
+    Optional: `prepare(ts)`, called once before the first step with the list of the very tensors that f and g will be given as `t`, for
+    work that does not depend on y.
+
     Optional: `functional(t, y, h, dW)`, the increments (batch,) of an additive functional of the path over a step of length h that
     starts in y at t; `solve` adds them up by the left-point rule, whatever the method. With `functional_vectorized = True` it is
     called for many steps at once, every argument with a leading axis of steps, t and h of shape (steps, batch or 1, 1, ...).

@@ -60,6 +60,8 @@ def solve(
     grid = (controller or ConstantStep(dt)).grid(times)  # type: ignore[arg-type]
 
     clock = _Clock(grid, y0)
+    if hasattr(sde, "prepare"):
+        sde.prepare(clock.t)
     noise: Any = None
     if equation.has_noise:
         noise_shape = equation.noise_shape(clock.t[0], y0)

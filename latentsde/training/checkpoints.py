@@ -1,12 +1,13 @@
 """Checkpoints: plain dictionaries of tensors and numbers, written whole, read without executing anything.
 
-Not Lightning's own: a run continues only at validation boundaries and everything random is a function of the step,
-so weights, optimizer and `TrainingState` are all there is to know, and a file of just these can be read with
-`weights_only=True` and holds no state of loops that another version of Lightning may read differently.
+Not Lightning's own: a run continues only at validation boundaries and everything random is a function of the
+step, so weights, optimizer and `TrainingState` are all there is to know, and a file of just these can be read
+with `weights_only=True` and holds no state of loops that another version of Lightning may read differently.
 """
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ _FORMAT = 1
 def write_checkpoint(
     path: Path, model: LatentSDE, state: TrainingState, optimizer: torch.optim.Optimizer | None = None
 ) -> None:
-    """Weights, state and, to train on from it, the optimizer; the old file stays until the new one is whole."""
+    """Weights, state and, to train on from it, the optimizer; an old file stays until the new is whole."""
     content = {"format": _FORMAT, "state": state.to_json(), "model": model.state_dict()}
     if optimizer is not None:
         content["optimizer"] = optimizer.state_dict()
@@ -34,8 +35,12 @@ def write_checkpoint(
 
 
 def read_checkpoint(path: Path, model: LatentSDE) -> tuple[TrainingState, dict[str, Any] | None]:
-    """Load the weights into `model`; state and optimizer state (None at step 0). InputError for a damaged file."""
+    """Load the weights into `model`; state and optimizer (None at step 0). InputError for a damaged file."""
     try:
+        # torch reads a flipped bit as another number; the archive's checksums know better.
+        with zipfile.ZipFile(path) as archive:
+            if (damaged := archive.testzip()) is not None:
+                raise ValueError(f"wrong checksum of {damaged}")
         content = torch.load(path, map_location="cpu", weights_only=True)
         if content["format"] != _FORMAT:
             raise ValueError(f"format {content['format']}, expected {_FORMAT}")
@@ -53,7 +58,8 @@ def read_checkpoint(path: Path, model: LatentSDE) -> tuple[TrainingState, dict[s
 class Checkpoints(pl.Callback):
     """Writes best.ckpt, then last.ckpt, at the end of each round, after its validation.
 
-    Killed between the two, the run continues from the older last.ckpt and comes by the same best weights again.
+    Killed between the two, the run continues from the older last.ckpt and comes by the same best weights
+    again.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -26,7 +26,7 @@ def description(
     config: TrainingConfig,
     metadata: dict[str, Any],
 ) -> dict[str, Any]:
-    """config.json at the start of a run: versions, model, scaler, training with hashes of its data, then metadata."""
+    """config.json at the start: versions, model, scaler, training with hashes of its data, then metadata."""
     training = {
         **config.to_json(),
         "series": len(series),
@@ -54,8 +54,8 @@ def difference(out: Path, described: dict[str, Any]) -> str | None:
         if free or before.get(key) == value:
             continue
         return (
-            f"{out / CONFIG} was written by another run: {key} is {quote(before.get(key))} there and {quote(value)} now; "
-            "resume with the data and settings it was started with, or start again with --overwrite"
+            f"{out / CONFIG} is of another run: there {key} is {quote(before.get(key))}, now {quote(value)}"
+            "; resume with the data and settings it was started with, or start again with --overwrite"
         )
     return None
 

@@ -10,7 +10,8 @@ from ..errors import InputError, quote
 
 CONFIG, WEIGHTS, HISTORY, LOGS = "config.json", "model.safetensors", "history.csv", "logs"
 
-# Every file of a run, with its path in the run directory; each alternative may also be a temporary name of its file.
+# Every file of a run, with its path in the run directory; each alternative may also be a temporary name of
+# its file.
 _FILES = (
     r"config\.json",
     r"model\.safetensors",
@@ -70,7 +71,7 @@ def _check(out: Path, resume: bool, overwrite: bool) -> None:
 
 
 def prepare_directory(out: str | Path, *, resume: bool = False, overwrite: bool = False) -> Path:
-    """`check_directory`, then make the directory; `overwrite` removes the files of a run in it, and no others."""
+    """`check_directory`, then make the directory; `overwrite` removes a run's files in it, and no others."""
     check_directory(out, resume=resume, overwrite=overwrite)
     out = Path(out)
     try:
@@ -91,7 +92,7 @@ def _contents(out: Path) -> tuple[set[str], set[str]]:
 
 
 def _files(out: Path) -> list[str]:
-    """Paths below `out` of all that is no directory. Links are not followed: what they lead to is not ours."""
+    """Paths below `out` of all that is no directory. Links are not followed: what is behind is not ours."""
     found = []
     for folder, folders, files in os.walk(out):
         links = [name for name in folders if os.path.islink(os.path.join(folder, name))]

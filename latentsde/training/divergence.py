@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from ..errors import TrainingDiverged, quote
-from ..models import ELBO
 
 _SHOWN = 5
 
 
-def diverged(
-    step: int, what: str, names: np.ndarray, bound: ELBO, kl_weight: float, checkpoint: str
-) -> TrainingDiverged:
-    """The error for `step`, whose batch holds the series `names` (B,) with their bound.
+def diverged(step: int, what: str, batch: np.ndarray, bad: np.ndarray, checkpoint: str) -> TrainingDiverged:
+    """The error for a `step` at which `what` is not finite: one sentence on one line.
 
-    One sentence on one line: what is not finite, the step, the batch's series, those among them whose own bound is
-    not finite, and the checkpoint of the last good state.
+    It names the `batch` of series, the `bad` ones among them whose own bound is not finite, as far as this
+    process has seen them, and the checkpoint of the last good state.
     """
-    bad = (~torch.isfinite(bound.value(kl_weight).detach())).cpu().numpy()
-    culprits = f" (not finite for {shortened(names[bad])})" if bad.any() and not bad.all() else ""
+    culprits = f" (not finite for {shortened(bad)})" if 0 < len(bad) < len(batch) else ""
     message = (
         f"training diverged at step {step}: the {what} is not finite in the batch of series "
-        f"{shortened(names)}{culprits}; the last good state is kept in {checkpoint}; "
+        f"{shortened(batch)}{culprits}; the last good state is kept in {checkpoint}; "
         "check these series for extreme values, or fit again with a lower learning rate"
     )
     return TrainingDiverged(" ".join(message.splitlines()))

@@ -55,19 +55,20 @@ def fit(
     tensorboard: bool = True,
     callbacks: Sequence[pl.Callback] = (),
 ) -> FitResult:
-    """Train `model` in place and write config.json, history.csv, checkpoints/, logs/ and model.safetensors to `out`.
+    """Train `model` in place and leave a run in `out`, without the metrics, figures and report of one.
 
     With the same model, data, configuration and number of threads the result on a CPU is the same to the bit,
-    whatever interrupts it and is resumed. With `config.processes` > 1, call it below `if __name__ == "__main__":`.
+    however often the run is killed and resumed. With `config.processes` > 1, call it from a script with a
+    main guard.
 
     Args:
         model: initialised by the caller; afterwards it has the weights of `best_step`.
         series: to train on.
-        validation: judged every `config.validate_every` steps, always with the same noise. Without it training takes
-            all its steps, and the last weights are the result.
+        validation: judged every `config.validate_every` steps, always with the same noise. Without it
+            training takes all its steps, and the last weights are the result.
         config: `TrainingConfig()` by default.
-        resume: continue the run in `out`, from its last validation; from the beginning if it has not begun, and
-            without doing anything if it is finished. Device and number of processes may differ.
+        resume: continue the run in `out`, from its last validation; from the beginning if it has not begun,
+            and without doing anything if it is finished. Device and number of processes may differ.
         overwrite: remove a run in `out` first.
         metadata: further entries of config.json.
         progress: a bar, or a line for each validation where standard error is not a terminal.
@@ -75,8 +76,8 @@ def fit(
         callbacks: more callbacks of Lightning's.
 
     Raises:
-        InputError: `out` cannot be used or holds a run, data and model do not match, the run to be resumed was started
-            with other data or another configuration, or its files are missing or damaged.
+        InputError: `out` cannot be used or holds a run, data and model do not match, the run to be resumed
+            was started with other data or another configuration, or its files are missing or damaged.
         TrainingDiverged: loss, gradient or validation is not finite; the last checkpoint is kept.
     """
     out, config = Path(out), config or TrainingConfig()
@@ -151,9 +152,11 @@ def _finished(out: Path, model: LatentSDE) -> FitResult | None:
     if not training.get("finished"):
         return None
     model.load_state_dict(fitted.state_dict())
-    return FitResult(
-        training["best_step"], training["steps_done"], training["seconds"], training["best_elbo"]
-    )
+    try:
+        outcome = (training[name] for name in ("best_step", "steps_done", "seconds", "best_elbo"))
+        return FitResult(*outcome)
+    except KeyError as error:
+        raise InputError(f"{out / CONFIG} does not say {error}; fit again with --overwrite") from None
 
 
 def _check_data(

@@ -1,9 +1,9 @@
 """history.csv: how the bound and its parts went, one row for each few training steps and each validation.
 
-Columns: step (steps done), split (train | validation), loss (what is minimised, training only), then elbo (at KL
-weight 1), log_likelihood, kl_initial and kl_path in nats per observed value and in scaled units, kl_weight and
-learning_rate of the row's last step, and seconds since the start. The loss is an average over steps, the parts are
-averages over observed values.
+Columns: step (steps done), split (train | validation), loss (what is minimised, training only), then elbo (at
+KL weight 1), log_likelihood, kl_initial and kl_path in nats per observed value and in scaled units, kl_weight
+and learning_rate of the row's last step, and seconds since the start. The loss is an average over steps, the
+parts are averages over observed values.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ TRAIN, VALIDATION = "train", "validation"
 
 
 def read_history(path: Path, *, until: int) -> list[dict[str, str]]:
-    """The rows up to step `until`, as text, so that they are written again as they are; InputError for a damaged file."""
+    """The rows up to step `until`, as text to be written again as it is; InputError for a damaged file."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)

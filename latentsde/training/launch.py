@@ -1,7 +1,7 @@
 """Where training runs: Lightning's trainer for a device and a number of processes.
 
-Several processes are started from within this one ("spawn"), so that `fit` may be called from any script with a
-main guard. Under torchrun, which has started them already, every process calls `fit` and joins the others.
+Several processes are started from within this one ("spawn"), so that `fit` may be called from any script with
+a main guard. Under torchrun, which has started them already, every process calls `fit` and joins the others.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Literal
 
 import lightning.pytorch as pl
 import torch
 from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.strategies import DDPStrategy, Strategy
+from lightning.pytorch.strategies import DDPStrategy
 from torch.multiprocessing import ProcessRaisedException
 
 from ..errors import InputError, TrainingDiverged
@@ -32,7 +33,7 @@ _LOGGERS = ("lightning.pytorch", "lightning.fabric")
 
 
 def is_main_process() -> bool:
-    """Whether this process writes the run's files: always, unless torchrun has given it another rank than 0."""
+    """Whether this process writes the files: always, unless torchrun has given it another rank than 0."""
     return not torch.distributed.is_torchelastic_launched() or os.environ.get("RANK", "0") == "0"
 
 
@@ -47,38 +48,40 @@ def make_trainer(
     callbacks: Sequence[pl.Callback],
 ) -> pl.Trainer:
     """The trainer for `rounds` rounds from `step` on."""
-    logger = TensorBoardLogger(out, name=LOGS, version="", default_hp_metric=False, purge_step=step + 1)
-    processes = config.processes
-    nodes, strategy, plugins = 1, "auto", [LightningEnvironment()]
+    logger = None
+    if tensorboard:
+        logger = TensorBoardLogger(out, name=LOGS, version="", default_hp_metric=False, purge_step=step + 1)
+    processes, nodes = config.processes, 1
+    plugins: list[Any] = [LightningEnvironment()]
+    start_method: Literal["spawn", "popen"] = "spawn"
     if torch.distributed.is_torchelastic_launched():
         processes, nodes = _started_by_torchrun(config)
-        plugins = []
-    if config.processes > 1:
-        strategy = _ddp("popen" if not plugins else "spawn")
-    return pl.Trainer(
-        accelerator=config.device,
-        devices=processes,
-        num_nodes=nodes,
-        strategy=strategy,
-        plugins=plugins,
-        max_epochs=rounds,
-        reload_dataloaders_every_n_epochs=1,
-        limit_val_batches=1.0 if validate else 0,
-        num_sanity_val_steps=0,
-        inference_mode=False,
-        use_distributed_sampler=False,
-        logger=logger if tensorboard else False,
-        log_every_n_steps=config.log_every,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
-        callbacks=list(callbacks),
-        default_root_dir=out,
-    )
+        plugins, start_method = [], "popen"
+    with quiet():
+        return pl.Trainer(
+            accelerator=config.device,
+            devices=processes,
+            num_nodes=nodes,
+            strategy=_QuietDDP(start_method) if config.processes > 1 else "auto",
+            plugins=plugins,
+            max_epochs=rounds,
+            reload_dataloaders_every_n_epochs=1,
+            limit_val_batches=1.0 if validate else 0,
+            num_sanity_val_steps=0,
+            inference_mode=False,
+            use_distributed_sampler=False,
+            logger=logger or False,
+            log_every_n_steps=config.log_every,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
+            callbacks=list(callbacks),
+            default_root_dir=out,
+        )
 
 
 def run(trainer: pl.Trainer, module: LatentSDETraining) -> None:
-    """Train. Ctrl-C is a KeyboardInterrupt, as elsewhere; a spawned process' `TrainingDiverged` arrives here as one."""
+    """Train. Ctrl-C is a KeyboardInterrupt; the `TrainingDiverged` of a spawned process arrives as one."""
     interrupt = signal.getsignal(signal.SIGINT)
     environment = dict(os.environ)
     try:
@@ -104,28 +107,38 @@ def run(trainer: pl.Trainer, module: LatentSDETraining) -> None:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Without Lightning's advice and its list of devices, for which this package has made the choices."""
-    loggers = [logging.getLogger(name) for name in _LOGGERS]
-    levels = [logger.level for logger in loggers]
+    levels = [logging.getLogger(name).level for name in _LOGGERS]
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"lightning\.")
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
+        _silence()
         try:
             yield
         finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+            for name, level in zip(_LOGGERS, levels, strict=True):
+                logging.getLogger(name).setLevel(level)
 
 
-def _ddp(start_method: str) -> Strategy:
-    # Not every parameter is used: degrees of freedom only by Student t. Buffers are constants, never broadcast.
-    return DDPStrategy(start_method=start_method, find_unused_parameters=True, broadcast_buffers=False)
+def _silence() -> None:
+    warnings.filterwarnings("ignore", module=r"lightning\.")
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+class _QuietDDP(DDPStrategy):
+    def __init__(self, start_method: Literal["spawn", "popen"]) -> None:
+        # Not every parameter is used: degrees of freedom by Student t alone.
+        super().__init__(start_method=start_method, find_unused_parameters=True)
+
+    def setup_environment(self) -> None:
+        # The first call in a spawned process, which does not inherit the quiet of the one that started it.
+        if self._start_method == "spawn":
+            _silence()
+        super().setup_environment()
 
 
 def _started_by_torchrun(config: TrainingConfig) -> tuple[int, int]:
     world, local = (int(os.environ[name]) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     if world != config.processes:
         raise InputError(
-            f"torchrun has started {world} processes, the configuration says {config.processes}; make them equal"
+            f"torchrun has started {world} processes, the configuration {config.processes}; make them equal"
         )
     return local, world // local

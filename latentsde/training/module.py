@@ -1,8 +1,8 @@
 """One optimisation step and one validation of a latent SDE, as a Lightning module.
 
-A step is written out (Lightning's manual optimization): collate, bound, gradient, check, clip, update. Lightning
-brings the loops, devices and processes. Everything random is a function of the step, so nothing here has a
-stream of random numbers to save.
+A step is written out (Lightning's manual optimization): collate, bound, gradient, check, clip, update.
+Lightning brings the loops, devices and processes. Everything random is a function of the step, so nothing
+here has a stream of random numbers to save.
 """
 
 from __future__ import annotations
@@ -30,15 +30,17 @@ PARTS = ("log_likelihood", "kl_initial", "kl_path", "observed")
 class LatentSDETraining(pl.LightningModule):
     """Trains `model` from `state` on.
 
-    The loss of a global batch is minus the mean over its series of log-likelihood - KL weight * KL, divided by the
-    constant mean number of observed values of a training series: a process that holds n of the batch's N series
-    weighs its mean by n P / N, so that the mean over P processes, which DDP takes, is that of the global batch.
+    The loss of a global batch is minus the mean over its series of log-likelihood - KL weight * KL, divided
+    by the constant mean number of observed values of a training series: a process that holds n of the batch's
+    N series weighs its mean by n P / N, so that the mean over P processes, which DDP takes, is that of the
+    global batch.
 
     An "epoch" of Lightning is a round here: the steps up to the next validation.
 
     Attributes:
         totals: (5,) float64 of the last step, this process' share: the loss, then `PARTS` summed over series.
-        validation: (4,) float64 of the last validation: `PARTS` summed over all series; None before the first.
+        validation: (4,) float64 of the last validation: `PARTS` summed over all series; None before the
+            first.
         round_end: the step at which the current round ends.
     """
 
@@ -67,12 +69,12 @@ class LatentSDETraining(pl.LightningModule):
         # Series of like lengths together: a batch costs the steps of its longest.
         self._validation_order = np.array([], dtype=np.int64)
         if validation_series is not None:
-            self._validation_order = np.argsort(validation_series.lengths, kind="stable")
+            self._validation_order = np.argsort(np.diff(validation_series.observed_rows[1]), kind="stable")
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         matrices, vectors = [p for p in parameters if p.dim() > 1], [p for p in parameters if p.dim() <= 1]
-        groups = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
+        groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(
             groups, lr=self.config.learning_rate, weight_decay=self.config.weight_decay, fused=True
         )
@@ -103,8 +105,14 @@ class LatentSDETraining(pl.LightningModule):
         norm = get_total_norm(gradients)
         # Before the update: weights that follow a NaN never exist, so no checkpoint can hold them.
         if not math.isfinite(float(share.detach() + norm)):
-            what = "loss" if not math.isfinite(float(share)) else "gradient"
-            raise diverged(step, what, self.series.names[own], bound, weight, self.last_checkpoint)
+            what = "gradient" if math.isfinite(float(share.detach())) else "loss"
+            raise diverged(
+                step,
+                what,
+                self.series.names[indices],
+                self.series.names[own][_not_finite(bound.value(weight))],
+                self.last_checkpoint,
+            )
         if self.config.clip:
             clip_grads_with_norm_(self.model.parameters(), self.config.clip, norm)
         optimizer.step()
@@ -127,9 +135,10 @@ class LatentSDETraining(pl.LightningModule):
         if not len(own):
             return
         bound = self._bound(self.validation_series, own, self.schedule.validation_seed)
-        if not bool(torch.isfinite(bound.value()).all()):
+        bad = _not_finite(bound.value())
+        if bad.any():
             names = self.validation_series.names[own]
-            raise diverged(self.state.step, "validation ELBO", names, bound, 1.0, self.last_checkpoint)
+            raise diverged(self.state.step, "validation ELBO", names, names[bad], self.last_checkpoint)
         self.validation += _sums(bound)
 
     def on_validation_epoch_end(self) -> None:
@@ -153,7 +162,8 @@ class LatentSDETraining(pl.LightningModule):
 def per_observed_value(sums: Tensor) -> dict[str, float]:
     """(4,) sums of `PARTS` to nats per observed value, in scaled units, with the ELBO at KL weight 1.
 
-    Original units have the density divided by the scaler's std: subtract its mean logarithm over observed values.
+    Original units have the density divided by the scaler's std: subtract its mean logarithm over observed
+    values.
     """
     log_likelihood, kl_initial, kl_path, observed = sums.tolist()
     elbo = log_likelihood - kl_initial - kl_path
@@ -164,3 +174,7 @@ def per_observed_value(sums: Tensor) -> dict[str, float]:
 def _sums(bound: ELBO) -> Tensor:
     parts = (getattr(bound, name).detach().to(torch.float64) for name in PARTS)
     return torch.stack([part.sum() for part in parts])
+
+
+def _not_finite(values: Tensor) -> np.ndarray:
+    return (~torch.isfinite(values.detach())).cpu().numpy()

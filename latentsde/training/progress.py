@@ -8,7 +8,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ProgressBar
-from tqdm import tqdm
+from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 
 from .history import TRAIN, VALIDATION, History
 from .module import LatentSDETraining
@@ -23,7 +23,7 @@ class Progress(ProgressBar):
     def __init__(self, history: History) -> None:
         super().__init__()
         self.history = history
-        self._bar: tqdm | None = None
+        self._bar: Tqdm | None = None
         self._shown = True
         self._began, self._first = 0.0, 0
 
@@ -38,7 +38,7 @@ class Progress(ProgressBar):
         self._began, self._first = time.perf_counter(), pl_module.state.step
         if self._shown and sys.stderr.isatty():
             steps = pl_module.config.steps
-            self._bar = tqdm(
+            self._bar = Tqdm(
                 total=steps, initial=self._first, unit="step", dynamic_ncols=True, file=sys.stderr
             )
 

@@ -48,7 +48,7 @@ class Schedule:
 
     @cached_property
     def validation_seed(self) -> int:
-        """The seed of the paths of every validation: always the same, so that two validations differ by the model alone."""
+        """The seed of the paths of every validation, one and the same: they differ by the model alone."""
         return derive_seed(self.config.seed, _VALIDATION)
 
     def learning_rate(self, step: int) -> float:

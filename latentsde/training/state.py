@@ -14,7 +14,8 @@ class TrainingState:
 
     Attributes:
         step: optimisation steps done.
-        best_step, best_elbo: of the best validation, None before the first; nats per observed value, scaled units.
+        best_step, best_elbo: of the best validation, None before the first; nats per observed value, scaled
+            units.
         stale: validations since the best one.
         seconds: spent in training, over all sessions of the run.
     """

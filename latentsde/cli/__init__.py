@@ -1,0 +1,5 @@
+"""The commands: `latentsde demo | fit | predict | sample | report`."""
+
+from latentsde.cli.app import main
+
+__all__ = ["main"]

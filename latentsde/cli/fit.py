@@ -1,0 +1,160 @@
+"""`latentsde fit`: a table of irregular series in, a run directory out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from latentsde.cli.options import Device, Overwrite, Resume, Samples, Seed, Threads, column_list, positive
+
+
+def fit(
+    data: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATA.csv",
+            help="One row for each series and time: .csv, .csv.gz or .parquet.",
+            show_default=False,
+        ),
+    ],
+    id: Annotated[str, typer.Option("--id", metavar="COL", help="Column that names the series.")],
+    time: Annotated[str, typer.Option("--time", metavar="COL", help="Column of times: numbers or ISO 8601.")],
+    out: Annotated[Path, typer.Option("--out", metavar="RUN", help="Directory to write the run to.")],
+    values: Annotated[
+        str | None,
+        typer.Option(
+            "--values", metavar="a,b,...", help="Columns to model; default: every other column of numbers."
+        ),
+    ] = None,
+    static: Annotated[
+        str | None,
+        typer.Option(
+            "--static", metavar="c,d,...", help="Columns constant within a series, given to the model."
+        ),
+    ] = None,
+    likelihood: Annotated[
+        str,
+        typer.Option(
+            "--likelihood",
+            metavar="FAMILY",
+            help="normal, laplace, student-t or poisson for all features, or by feature: a=poisson,b=student-t.",
+        ),
+    ] = "normal",
+    time_unit: Annotated[
+        str | None,
+        typer.Option(
+            "--time-unit", metavar="UNIT", help="Unit of ISO 8601 times: s, min, h, D, W; a label of numbers."
+        ),
+    ] = None,
+    origin: Annotated[
+        str | None,
+        typer.Option(
+            "--origin",
+            metavar="common|series",
+            help="Where times begin: the same for all series, or each one's first row. "
+            "Default: common for numbers, series for ISO 8601.",
+        ),
+    ] = None,
+    period: Annotated[
+        float | None,
+        typer.Option(
+            "--period",
+            parser=positive,
+            metavar="FLOAT",
+            help="Of a known rhythm, such as 24 for hours and days. Series with an origin of their own then begin at "
+            "the last multiple of it before their first row.",
+        ),
+    ] = None,
+    steps: Annotated[int, typer.Option("--steps", metavar="INT", min=1, help="Training steps.")] = 1500,
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", metavar="INT", min=1, help="Series in a step.")
+    ] = 64,
+    learning_rate: Annotated[
+        float, typer.Option("--learning-rate", parser=positive, metavar="FLOAT", help="The highest.")
+    ] = 1e-2,
+    patience: Annotated[
+        int,
+        typer.Option(
+            "--patience",
+            metavar="INT",
+            min=0,
+            help="Validations without a better ELBO before stopping; 0: never stop.",
+        ),
+    ] = 10,
+    dt: Annotated[
+        float | None,
+        typer.Option(
+            "--dt",
+            parser=positive,
+            metavar="FLOAT",
+            help="Largest solver step, in the data's unit; default: about 1/64 of a series.",
+        ),
+    ] = None,
+    latent: Annotated[
+        int, typer.Option("--latent", metavar="INT", min=1, max=4096, help="Dimensions of the latent state.")
+    ] = 8,
+    hidden: Annotated[
+        int, typer.Option("--hidden", metavar="INT", min=1, max=65536, help="Width of the networks.")
+    ] = 64,
+    samples: Samples = 100,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    processes: Annotated[
+        int,
+        typer.Option(
+            "--processes",
+            metavar="INT",
+            min=1,
+            max=4096,
+            help="That share each batch; the result does not change.",
+        ),
+    ] = 1,
+    threads: Threads = 1,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Fit a latent SDE to a table of irregular time series; score it beside baselines; draw and report.
+
+    An empty field is a value not observed. Writes config.json, model.safetensors, metrics.json, history.csv, figures/,
+    checkpoints/, logs/ and report.html to --out. Ten series or more are split 80/10/10 into training, validation and
+    test; fewer are all trained on, with the last 20 % of each and 10 % of the values before withheld for the scores.
+
+    \b
+    Example:
+      latentsde fit visits.csv --id patient --time day --static age,sex --out runs/visits
+      latentsde fit counts.csv --id site --time date --time-unit D --likelihood poisson --out runs/counts
+    """
+    from latentsde.cli.likelihoods import parse_likelihoods
+    from latentsde.cli.pipeline import Plan, carry_out, schedule_for
+    from latentsde.cli.source import read_to_fit
+    from latentsde.cli.study import study_of
+    from latentsde.models import config_for
+    from latentsde.training import TrainingConfig, check_directory
+
+    check_directory(out, resume=resume, overwrite=overwrite)
+    training = TrainingConfig(
+        **schedule_for(steps),
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        patience=patience,
+        seed=seed,
+        device=device,
+        processes=processes,
+    )
+    model = {"likelihoods": parse_likelihoods(likelihood), "dt": dt, "latent": latent, "hidden": hidden}
+    series, section = read_to_fit(
+        data,
+        id=id,
+        time=time,
+        values=None if values is None else column_list(values, "--values"),
+        static=() if static is None else column_list(static, "--static"),
+        time_unit=time_unit,
+        origin=origin,
+        period=period,
+    )
+    config_for(series, **model)  # complains of what does not fit the data, those withheld included
+    study = study_of(series, section, seed=seed, period=period)
+    plan = Plan(out, training, model, samples=samples, threads=threads, resume=resume, overwrite=overwrite)
+    carry_out(study, plan)

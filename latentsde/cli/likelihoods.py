@@ -1,0 +1,33 @@
+"""`--likelihood normal` or `--likelihood a=poisson,b=student-t`."""
+
+from __future__ import annotations
+
+from latentsde.cli.options import column_list
+from latentsde.errors import InputError, quote
+from latentsde.nn import LIKELIHOODS
+
+
+def parse_likelihoods(text: str) -> str | dict[str, str]:
+    """One family for all features, or the families of those named; `InputError` for anything else."""
+    parts = column_list(text, "--likelihood")
+    if len(parts) == 1 and "=" not in parts[0]:
+        return _family(parts[0])
+    chosen: dict[str, str] = {}
+    for part in parts:
+        # A column's name may hold "=", a family's does not.
+        name, _, family = (piece.strip() for piece in part.rpartition("="))
+        if not name:
+            raise InputError(
+                f"--likelihood: {quote(part)} is not FEATURE=FAMILY; write 'normal' for all features, "
+                "or 'a=poisson,b=student-t'"
+            )
+        if name in chosen:
+            raise InputError(f"--likelihood names the feature {quote(name)} twice; give it one family")
+        chosen[name] = _family(family)
+    return chosen
+
+
+def _family(name: str) -> str:
+    if name not in LIKELIHOODS:
+        raise InputError(f"--likelihood: {quote(name)} is not known; choose from {', '.join(LIKELIHOODS)}")
+    return name

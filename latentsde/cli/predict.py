@@ -1,0 +1,69 @@
+"""`latentsde predict`: the predictive distribution of new observations, or posterior sample paths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from latentsde.cli.options import MOST_SAMPLES, NewData, PredictionFile, RunDirectory, Samples, Seed, Threads
+
+
+def predict(
+    run: RunDirectory,
+    times: Annotated[
+        str,
+        typer.Option(
+            "--times",
+            metavar="START:STOP:STEP|FILE.csv",
+            help="Times before, between and after the observations: a grid with STOP on it, in the data's unit since "
+            "the origin (of dates: since each series' own, with a fit's defaults), or a CSV with one column of times "
+            "for all series, or with the id and the time column.",
+            show_default=False,
+        ),
+    ],
+    out: PredictionFile,
+    data: NewData = None,
+    paths: Annotated[
+        int | None,
+        typer.Option(
+            "--paths",
+            metavar="INT",
+            min=1,
+            max=MOST_SAMPLES,
+            help="Write so many posterior sample paths a series instead, without observation noise.",
+        ),
+    ] = None,
+    samples: Samples = 200,
+    seed: Seed = 0,
+    threads: Threads = 1,
+) -> None:
+    """Predict new observations of every feature at any times, in original units.
+
+    Columns: the id, the time, feature, mean, std, q05, q50, q95. Without --data every series of the fit is predicted from
+    all its observations. With --paths: the id, path, the time, one column for each feature.
+
+    \b
+    Example:
+      latentsde predict runs/visits --times 0:3650:30 --out forecast.csv
+      latentsde predict runs/visits --data new.csv --times when.csv --paths 20 --out paths.csv
+    """
+    import torch
+
+    from latentsde.cli.output import check_output, write_table
+    from latentsde.cli.source import series_of_file, series_of_fit
+    from latentsde.cli.times import asked_times
+    from latentsde.models import load
+
+    check_output(out, inputs=[data, Path(times)])
+    torch.set_num_threads(threads)
+    fitted = load(run)
+    series = series_of_fit(run) if data is None else series_of_file(run, data)
+    chosen, asked = asked_times(times, series)
+    if paths is None:
+        frame = fitted.predict(chosen, asked, samples=samples, seed=seed)
+    else:
+        frame = fitted.paths(chosen, asked, samples=paths, seed=seed)
+    write_table(frame, out, chosen)
+    print(f"{len(chosen)} series, {len(frame)} rows: {out}")
