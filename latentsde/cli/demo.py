@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from latentsde.cli.options import Device, Overwrite, Resume, Samples, Seed, Threads
+from latentsde.cli.options import Device, Overwrite, Resume, Samples, Seed, Steps, Threads
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,10 @@ SETTINGS = DemoSettings()
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", metavar="RUN", help="Directory of the run.")] = Path(
+    out: Annotated[Path, typer.Option("--out", metavar="RUN", help="Directory to write the run to.")] = Path(
         "runs/demo"
     ),
-    steps: Annotated[
-        int, typer.Option("--steps", metavar="INT", min=1, help="Training steps.")
-    ] = SETTINGS.steps,
+    steps: Steps = SETTINGS.steps,
     samples: Samples = 100,
     seed: Seed = 0,
     device: Device = "cpu",
@@ -43,10 +41,11 @@ def demo(
     resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Fit hourly weather of three New York airports, impute what is missing, forecast the last day, and report.
+    """Fit hourly weather of three New York airports: impute what is missing, forecast a day, report.
 
-    Real data inside the package: 121 windows of three days at three airports, five features, half of the hours and some
-    single values withheld. Prints scores beside five baselines and leaves figures and a report in --out.
+    Real data inside the package: 121 windows of three days at three airports, five features, half of the
+    hours and some single values withheld. Prints scores beside five baselines and leaves figures and a
+    report in --out.
 
     \b
     Example:
@@ -67,4 +66,4 @@ def demo(
         device=device,
     )
     plan = Plan(out, training, sizes, samples=samples, threads=threads, resume=resume, overwrite=overwrite)
-    carry_out(weather_study(seed=seed, period=SETTINGS.period), plan)
+    carry_out(weather_study(period=SETTINGS.period), plan)

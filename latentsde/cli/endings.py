@@ -1,7 +1,7 @@
 """How a command ends: its exit code, and one line on standard error where it did not do its job.
 
-0 done; 1 training diverged; 2 bad input, the user's to mend; 130 interrupted. Anything else is a fault of this
-package and shows its traceback.
+0 done; 1 training diverged; 2 bad input, the user's to mend; 130 interrupted. Anything else is a fault of
+this package and shows its traceback.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def run(command: Any, arguments: Sequence[str] | None) -> int:
     """Run a click command to its end and say how it ended. `arguments` by default are the process' own."""
     try:
         with warnings.catch_warnings():
-            # Nothing a library warns of can be mended by who types a command; -W and PYTHONWARNINGS still show it.
+            # Who types a command cannot mend what a library warns of; -W and PYTHONWARNINGS still show it.
             if not sys.warnoptions:
                 warnings.simplefilter("ignore")
             code = command.main(args=arguments, prog_name="latentsde", standalone_mode=False)

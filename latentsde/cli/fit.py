@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from latentsde.cli.options import Device, Overwrite, Resume, Samples, Seed, Threads, column_list, positive
+from latentsde.cli.options import (
+    Device,
+    Overwrite,
+    Resume,
+    Samples,
+    Seed,
+    Steps,
+    Threads,
+    column_list,
+    positive,
+    whole,
+)
 
 
 def fit(
@@ -24,22 +35,19 @@ def fit(
     out: Annotated[Path, typer.Option("--out", metavar="RUN", help="Directory to write the run to.")],
     values: Annotated[
         str | None,
-        typer.Option(
-            "--values", metavar="a,b,...", help="Columns to model; default: every other column of numbers."
-        ),
+        typer.Option("--values", metavar="a,b,...", help="Columns to model; default: all others of numbers."),
     ] = None,
     static: Annotated[
         str | None,
-        typer.Option(
-            "--static", metavar="c,d,...", help="Columns constant within a series, given to the model."
-        ),
+        typer.Option("--static", metavar="c,d,...", help="Columns constant within a series, as covariates."),
     ] = None,
     likelihood: Annotated[
         str,
         typer.Option(
             "--likelihood",
             metavar="FAMILY",
-            help="normal, laplace, student-t or poisson for all features, or by feature: a=poisson,b=student-t.",
+            help="normal, laplace, student-t or poisson for all features, or for each: a=poisson,b=student-t "
+            "(the others normal).",
         ),
     ] = "normal",
     time_unit: Annotated[
@@ -63,13 +71,13 @@ def fit(
             "--period",
             parser=positive,
             metavar="FLOAT",
-            help="Of a known rhythm, such as 24 for hours and days. Series with an origin of their own then begin at "
-            "the last multiple of it before their first row.",
+            help="Of a known rhythm, such as 24 for hours and days. Series with an origin of their own then "
+            "begin at the last multiple of it before their first row.",
         ),
     ] = None,
-    steps: Annotated[int, typer.Option("--steps", metavar="INT", min=1, help="Training steps.")] = 1500,
+    steps: Steps = 1500,
     batch_size: Annotated[
-        int, typer.Option("--batch-size", metavar="INT", min=1, help="Series in a step.")
+        int, typer.Option("--batch-size", parser=whole(1, 10**9), metavar="INT", help="Series in a step.")
     ] = 64,
     learning_rate: Annotated[
         float, typer.Option("--learning-rate", parser=positive, metavar="FLOAT", help="The highest.")
@@ -78,9 +86,9 @@ def fit(
         int,
         typer.Option(
             "--patience",
+            parser=whole(0, 10**9),
             metavar="INT",
-            min=0,
-            help="Validations without a better ELBO before stopping; 0: never stop.",
+            help="Validations without a better ELBO after which training stops; 0: never.",
         ),
     ] = 10,
     dt: Annotated[
@@ -93,10 +101,10 @@ def fit(
         ),
     ] = None,
     latent: Annotated[
-        int, typer.Option("--latent", metavar="INT", min=1, max=4096, help="Dimensions of the latent state.")
+        int, typer.Option("--latent", parser=whole(1, 4096), metavar="INT", help="Size of the latent state.")
     ] = 8,
     hidden: Annotated[
-        int, typer.Option("--hidden", metavar="INT", min=1, max=65536, help="Width of the networks.")
+        int, typer.Option("--hidden", parser=whole(1, 65536), metavar="INT", help="Width of the networks.")
     ] = 64,
     samples: Samples = 100,
     seed: Seed = 0,
@@ -105,10 +113,9 @@ def fit(
         int,
         typer.Option(
             "--processes",
+            parser=whole(1, 4096),
             metavar="INT",
-            min=1,
-            max=4096,
-            help="That share each batch; the result does not change.",
+            help="That share each batch; they change the speed, not the result.",
         ),
     ] = 1,
     threads: Threads = 1,
@@ -117,14 +124,16 @@ def fit(
 ) -> None:
     """Fit a latent SDE to a table of irregular time series; score it beside baselines; draw and report.
 
-    An empty field is a value not observed. Writes config.json, model.safetensors, metrics.json, history.csv, figures/,
-    checkpoints/, logs/ and report.html to --out. Ten series or more are split 80/10/10 into training, validation and
-    test; fewer are all trained on, with the last 20 % of each and 10 % of the values before withheld for the scores.
+    An empty field is a value not observed. Writes config.json, model.safetensors, metrics.json, history.csv,
+    figures/, checkpoints/, logs/ and report.html to --out. Ten series or more are split 80/10/10 into
+    training, validation and test; fewer are all trained on, with the last 20 % of each and 10 % of the
+    values before withheld for the scores.
 
     \b
     Example:
       latentsde fit visits.csv --id patient --time day --static age,sex --out runs/visits
-      latentsde fit counts.csv --id site --time date --time-unit D --likelihood poisson --out runs/counts
+      latentsde fit counts.csv --id site --time date --time-unit D \\
+          --likelihood poisson --out runs/counts
     """
     from latentsde.cli.likelihoods import parse_likelihoods
     from latentsde.cli.pipeline import Plan, carry_out, schedule_for
@@ -143,7 +152,8 @@ def fit(
         device=device,
         processes=processes,
     )
-    model = {"likelihoods": parse_likelihoods(likelihood), "dt": dt, "latent": latent, "hidden": hidden}
+    model: dict[str, Any] = {"dt": dt, "latent": latent, "hidden": hidden}
+    model["likelihoods"] = parse_likelihoods(likelihood)
     series, section = read_to_fit(
         data,
         id=id,

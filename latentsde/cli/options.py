@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -15,19 +16,34 @@ LARGEST_SEED = 2**63 - 1
 MOST_SAMPLES = 100_000
 
 
-def positive(text: str) -> float:
+def positive(text: str | float) -> float:
     """A finite number above 0."""
     try:
         number = float(text)
     except ValueError:
-        raise typer.BadParameter(f"'{text}' is not a number.") from None
+        raise typer.BadParameter(f"{quote(text)} is not a number") from None
     if not (math.isfinite(number) and number > 0):
-        raise typer.BadParameter(f"{text} is not in the range x>0.")
+        raise typer.BadParameter(f"{text} is out of range; give a number above 0")
     return number
 
 
+def whole(low: int, high: int) -> Callable[[str | int], int]:
+    """A parser of whole numbers from `low` to `high`."""
+
+    def parse(text: str | int) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            raise typer.BadParameter(f"{quote(text)} is not a whole number") from None
+        if not low <= number <= high:
+            raise typer.BadParameter(f"{text} is out of range; give a whole number from {low} to {high}")
+        return number
+
+    return parse
+
+
 def column_list(text: str, option: str) -> list[str]:
-    """Names separated by commas, as in a line of CSV: a name with a comma in it stands in quotation marks."""
+    """Names separated by commas, as in a line of CSV: a name with a comma stands in quotation marks."""
     names = [name.strip() for name in next(csv.reader([text], skipinitialspace=True), [])]
     if not names or "" in names:
         raise InputError(f"{option} {quote(text)} has an empty name; write it like a,b,c")
@@ -41,20 +57,22 @@ Resume = Annotated[
     bool, typer.Option("--resume", help="Continue the run in --out; without effect if it is finished.")
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")]
+Steps = Annotated[
+    int, typer.Option("--steps", parser=whole(1, 10**9), metavar="INT", help="Training steps, 1 or more.")
+]
 Seed = Annotated[
     int,
     typer.Option(
-        "--seed", metavar="INT", min=0, max=LARGEST_SEED, help="Fixes everything random.", show_default=True
+        "--seed", parser=whole(0, LARGEST_SEED), metavar="INT", help="Fixes everything random, 0 or more."
     ),
 ]
 Threads = Annotated[
     int,
     typer.Option(
         "--threads",
+        parser=whole(1, 1024),
         metavar="INT",
-        min=1,
-        max=1024,
-        help="Of torch on the CPU; the networks are small, more rarely help.",
+        help="Of torch on the CPU: 1 is right for small networks, and where others need the cores.",
     ),
 ]
 Device = Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="Where to train.")]
@@ -62,10 +80,9 @@ Samples = Annotated[
     int,
     typer.Option(
         "--samples",
+        parser=whole(2, MOST_SAMPLES),
         metavar="INT",
-        min=2,
-        max=MOST_SAMPLES,
-        help="Sample paths a series behind every distribution.",
+        help=f"Sample paths a series behind every distribution, 2 to {MOST_SAMPLES}.",
     ),
 ]
 PredictionFile = Annotated[

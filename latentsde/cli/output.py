@@ -30,7 +30,7 @@ def check_output(path: Path, *, inputs: Sequence[Path | None]) -> None:
 
 
 def write_table(frame: pd.DataFrame, path: Path, series: IrregularSeries) -> None:
-    """Write the frame whole or not at all, dates as ISO 8601, in UTC with its Z where the data had time zones."""
+    """Write the frame whole or not at all; dates as ISO 8601, with UTC's Z where the data had time zones."""
     column = frame[series.time_column]
     if series.origins.dtype.kind == "M":
         frame = frame.assign(**{series.time_column: _iso(column.to_numpy("datetime64[ns]"), series.zoned)})

@@ -48,7 +48,7 @@ class Plan:
 
 
 def schedule_for(steps: int) -> dict[str, int]:
-    """Warm-up, annealing and validation of `TrainingConfig` in proportion where its own would not fit into few steps."""
+    """`TrainingConfig`'s warm-up, annealing and validation, in proportion where they do not fit few steps."""
     usual = TrainingConfig()
     return {
         "steps": steps,
@@ -79,23 +79,20 @@ def carry_out(study: Study, plan: Plan) -> None:
             return
         model.cpu().eval()
         began = time.perf_counter()
-        fresh = not (
-            plan.resume and (plan.out / "metrics.json").exists() and (plan.out / "report.html").exists()
-        )
-        if fresh:
+        before = plan.resume and _judged(plan.out)
+        if not before:
             judge(model, study, plan.out, samples=plan.samples, seed=plan.training.seed)
-        judged = time.perf_counter() - began
+        judged = "before" if before else f"in {time.perf_counter() - began:.0f} s"
     except KeyboardInterrupt:
         raise Interrupted(
             f"interrupted; the same command with --resume continues {plan.out} from its last checkpoint"
         ) from None
     print_scores(plan.out, study.units)
     kept = f"the weights of step {result.best_step}, " if study.validation is not None else ""
-    print(f"{result.steps} steps in {result.seconds:.0f} s, {kept}scored and drawn in {judged:.0f} s.")
+    print(f"{result.steps} steps in {result.seconds:.0f} s, {kept}scored and drawn {judged}.")
     print(f"Report:  {plan.out / 'report.html'}")
-    print(
-        f"Predict: latentsde predict {shlex.quote(str(plan.out))} --times START:STOP:STEP --out predictions.csv"
-    )
+    run = shlex.quote(str(plan.out))
+    print(f"Predict: latentsde predict {run} --times START:STOP:STEP --out predictions.csv")
 
 
 def judge(model: LatentSDE, study: Study, run: Path, *, samples: int, seed: int) -> None:
@@ -103,7 +100,9 @@ def judge(model: LatentSDE, study: Study, run: Path, *, samples: int, seed: int)
     training = read_config(run).get("training", {})
     evaluation = evaluate(model, study.tasks, period=study.period, samples=samples, seed=seed)
     write_json(run / "metrics.json", evaluation.metrics)
-    for old in (run / "figures").glob("*.png"):
+    figures = run / "figures"
+    figures.mkdir(exist_ok=True)
+    for old in figures.glob("*.png"):
         old.unlink()
     draw_figures(
         model,
@@ -111,7 +110,7 @@ def judge(model: LatentSDE, study: Study, run: Path, *, samples: int, seed: int)
         study.train,
         evaluation,
         _history(run / "history.csv"),
-        run / "figures",
+        figures,
         best_step=training.get("best_step") if study.validation is not None else None,
         units=study.units,
         samples=max(samples, 100),
@@ -140,3 +139,9 @@ def _history(path: Path) -> pd.DataFrame:
         raise InputError(
             f"{path} is missing or damaged ({type(error).__name__}); fit again with --overwrite"
         ) from None
+
+
+def _judged(run: Path) -> bool:
+    """Whether the run has its scores, figures and, written last, its page."""
+    written = (run / "metrics.json").exists() and (run / "report.html").exists()
+    return written and any((run / "figures").glob("*.png"))

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from latentsde.cli.options import MOST_SAMPLES, NewData, PredictionFile, RunDirectory, Samples, Seed, Threads
+from latentsde.cli.options import (
+    MOST_SAMPLES,
+    NewData,
+    PredictionFile,
+    RunDirectory,
+    Samples,
+    Seed,
+    Threads,
+    whole,
+)
 
 
 def predict(
@@ -17,9 +26,9 @@ def predict(
         typer.Option(
             "--times",
             metavar="START:STOP:STEP|FILE.csv",
-            help="Times before, between and after the observations: a grid with STOP on it, in the data's unit since "
-            "the origin (of dates: since each series' own, with a fit's defaults), or a CSV with one column of times "
-            "for all series, or with the id and the time column.",
+            help="Before, between or after the observations. A grid, STOP included, in the data's unit since "
+            "the origin: for numbers the times as they are, for dates since each series' first row, unless "
+            "the fit was told --origin. Or a CSV: one column of times for all series, or id and time.",
             show_default=False,
         ),
     ],
@@ -29,9 +38,8 @@ def predict(
         int | None,
         typer.Option(
             "--paths",
+            parser=whole(1, MOST_SAMPLES),
             metavar="INT",
-            min=1,
-            max=MOST_SAMPLES,
             help="Write so many posterior sample paths a series instead, without observation noise.",
         ),
     ] = None,
@@ -41,8 +49,8 @@ def predict(
 ) -> None:
     """Predict new observations of every feature at any times, in original units.
 
-    Columns: the id, the time, feature, mean, std, q05, q50, q95. Without --data every series of the fit is predicted from
-    all its observations. With --paths: the id, path, the time, one column for each feature.
+    Columns: the id, the time, feature, mean, std, q05, q50, q95. Without --data every series of the fit is
+    predicted from all its observations. With --paths: the id, path, the time, one column for each feature.
 
     \b
     Example:

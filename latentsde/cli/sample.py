@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from latentsde.cli.options import NewData, PredictionFile, RunDirectory, Seed, Threads
+from latentsde.cli.options import NewData, PredictionFile, RunDirectory, Seed, Threads, whole
 
 
 def sample(
@@ -17,20 +17,22 @@ def sample(
         typer.Option(
             "--times",
             metavar="START:STOP:STEP|FILE.csv",
-            help="A grid with STOP on it, in the data's unit since the origin, or a CSV with one column of times.",
+            help="A grid, STOP included, in the data's unit since the origin; or a CSV with one column.",
             show_default=False,
         ),
     ],
     out: PredictionFile,
-    n: Annotated[int, typer.Option("--n", metavar="INT", min=1, max=1_000_000, help="How many series.")] = 10,
+    n: Annotated[
+        int, typer.Option("--n", parser=whole(1, 10**6), metavar="INT", help="How many series.")
+    ] = 10,
     data: NewData = None,
     seed: Seed = 0,
     threads: Threads = 1,
 ) -> None:
-    """Draw new series from the fitted prior, observation noise included: what the model believes such data look like.
+    """Draw new series from the fitted prior, observation noise included: what such data look like to it.
 
-    Columns: the id, the time, one column for each feature. Static covariates (and origins of dates) are those of series
-    of the fit, or of --data, drawn at random.
+    Columns: the id, the time, one column for each feature. Static covariates (and origins of dates) are those
+    of series of the fit, or of --data, drawn at random.
 
     \b
     Example:
@@ -48,6 +50,6 @@ def sample(
     fitted = load(run)
     series = series_of_fit(run) if data is None else series_of_file(run, data)
     _, asked = asked_times(times, series.select([0]))
-    frame = fitted.sample(series, asked[0], n=n, seed=seed)
+    frame = fitted.sample(series, asked[0].tolist(), n=n, seed=seed)
     write_table(frame, out, series)
     print(f"{n} series, {len(frame)} rows: {out}")

@@ -1,4 +1,4 @@
-"""Where a run's series come from: read for the fit, described in config.json, read again for everything later."""
+"""Where a run's series come from: read for the fit, described in config.json, read again for all the rest."""
 
 from __future__ import annotations
 
@@ -16,6 +16,18 @@ from latentsde.errors import InputError
 from latentsde.models import read_config
 
 EMBEDDED = "embedded: weather"
+_NEEDED = (
+    "path",
+    "sha256",
+    "id",
+    "time",
+    "values",
+    "static",
+    "static_levels",
+    "time_unit",
+    "dates",
+    "origin",
+)
 
 
 def read_to_fit(
@@ -29,7 +41,7 @@ def read_to_fit(
     origin: str | None,
     period: float | None,
 ) -> tuple[IrregularSeries, dict[str, Any]]:
-    """The series of a file, and the `data` section of config.json from which `series_of_fit` reads them again."""
+    """The series of a file, and config.json's section `data`, by which `series_of_fit` reads them again."""
     series = IrregularSeries.from_file(
         path, id=id, time=time, values=values, static=static, time_unit=time_unit, origin=origin
     )
@@ -64,7 +76,7 @@ def describe(series: IrregularSeries, path: str, digest: str | None) -> dict[str
 
 
 def series_of_fit(run: Path) -> IrregularSeries:
-    """The series the run was fitted to, all of them; `InputError` if the file is not there or not the same."""
+    """The series the run was fitted to, all of them; `InputError` if the file is gone or not the same."""
     section, period = _section(run)
     if section["path"] == EMBEDDED:
         return load_weather().visible
@@ -85,8 +97,8 @@ def series_of_file(run: Path, path: Path) -> IrregularSeries:
     if (series.origins.dtype.kind == "M") != section["dates"]:
         kinds = ("dates", "numbers") if section["dates"] else ("numbers", "dates")
         raise InputError(
-            f"{path}, column '{series.time_column}': the model of {run} was fitted to times that are {kinds[0]}, "
-            f"these are {kinds[1]}; write them like those of the fit"
+            f"{path}, column '{series.time_column}' holds {kinds[1]} where the data of {run} have "
+            f"{kinds[0]}; write the times like those of the fit"
         )
     return series
 
@@ -101,9 +113,10 @@ def sha256(path: Path) -> str:
 
 
 def begin_with_period(series: IrregularSeries, period: float | None) -> IrregularSeries:
-    """With origin "series" and a period, let each series begin at the last multiple of the period before its first row.
+    """With origin "series" and a period: times since the last multiple of the period before the first row.
 
-    The model knows the rhythm by time modulo the period, so 0 has to be the same phase, such as midnight, everywhere.
+    The model knows the rhythm by time modulo the period, so 0 has to be the same phase, such as midnight,
+    everywhere.
     """
     if period is None or series.origin != "series":
         return series
@@ -124,23 +137,12 @@ def _section(run: Path) -> tuple[dict[str, Any], float | None]:
     config = read_config(run)
     try:
         section, period = config["data"], config["model"]["period"]
-        for key in (
-            "path",
-            "sha256",
-            "id",
-            "time",
-            "values",
-            "static",
-            "static_levels",
-            "time_unit",
-            "dates",
-            "origin",
-        ):
+        for key in _NEEDED:
             section[key]
     except (KeyError, TypeError):
         raise InputError(
-            f"{run / 'config.json'} does not say how its data are read, as a run made from Python or a damaged one; "
-            "predict with latentsde.load(RUN).predict in Python, or fit again with --overwrite"
+            f"{run / 'config.json'} does not say how its data are read, as in a run made from Python; "
+            "use it from there with latentsde.load, or fit again with --overwrite"
         ) from None
     return section, period
 

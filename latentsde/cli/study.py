@@ -51,16 +51,17 @@ def study_of(series: IrregularSeries, section: dict[str, Any], *, seed: int, per
     train, validation, tasks, rule, sizes = made
     empty = ~np.isfinite(train.values).any(0)
     if empty.any():
+        name = series.features[int(np.argmax(empty))]
         raise InputError(
-            f"{section['path']}, column '{series.features[int(np.argmax(empty))]}' has no observed value in what is "
-            f"trained on ({rule}); leave it out with --values, give more data, or choose another --seed"
+            f"{section['path']}, column '{name}' has no observed value in the series trained on ({rule}); "
+            "leave it out with --values, or choose another --seed"
         )
     data = {**section, "splits": sizes, "split_rule": rule, "split_seed": seed}
     return Study(data, train, validation, answerable(tasks), period, rule)
 
 
-def weather_study(*, seed: int, period: float) -> Study:
-    """The embedded weather: impute what was dropped, forecast the third day; split by window, always the same one."""
+def weather_study(*, period: float) -> Study:
+    """The embedded weather: impute what was dropped, forecast the third day; always the same split."""
     weather = load_weather()
     train, validation, test = weather.split(seed=0)
     last_day = {"time": WEATHER_FORECAST_FROM - 0.5}
@@ -75,8 +76,8 @@ def weather_study(*, seed: int, period: float) -> Study:
         ),
     ]
     rule = (
-        "windows of three days split 70/15/15, the three airports together; imputation of the values dropped at "
-        "random, forecast of the third day from the first two"
+        "windows of three days split 70/15/15, the three airports together; imputation of the values dropped "
+        "at random, forecast of the third day from the first two"
     )
     data = {
         **describe(weather.visible, EMBEDDED, None),
@@ -88,12 +89,12 @@ def weather_study(*, seed: int, period: float) -> Study:
 
 
 def study_of_run(run: Path) -> Study:
-    """The study a run was made for, with its data read again; `InputError` if they are gone or have changed."""
+    """The study a run was made for, its data read again; `InputError` if they are gone or have changed."""
     series = series_of_fit(run)
     config = read_config(run)
     section, period = config["data"], config["model"]["period"]
     if section["path"] == EMBEDDED:
-        return weather_study(seed=0, period=period)
+        return weather_study(period=period)
     return study_of(series, section, seed=section["split_seed"], period=period)
 
 
@@ -116,15 +117,16 @@ def _split_by_series(series: IrregularSeries, seed: int) -> Parts:
 def _split_by_time(series: IrregularSeries, seed: int) -> Parts:
     early, late = series.hold_out_after(fraction=LAST)
     visible, single = early.hold_out_values(SINGLE, seed=seed)
-    # The baselines learn how far they are off from what they see alone, by the same questions asked a little earlier.
+    # The baselines learn how far off they are by the same questions, asked of what is left.
     earlier = visible.hold_out_after(fraction=1 - (1 - LAST) ** 2)
     tasks = [
         Task("imputation", visible.hold_out_values(SINGLE, seed=seed + 1), (visible, single)),
         Task("forecast", earlier, (visible, late), forecast_starts(series, fraction=LAST)),
     ]
     rule = (
-        f"fewer than {FEWEST_TO_SPLIT} series, so all are trained on, without validation; withheld from training: the "
-        "last 20 % of each one's span for the forecast, 10 % of the values before for imputation"
+        f"fewer than {FEWEST_TO_SPLIT} series, so all are trained on, without validation; withheld from "
+        "training: the last 20 % of each one's span for the forecast, 10 % of the values before for "
+        "imputation"
     )
     return visible, None, tasks, rule, _sizes(train=series, validation=None, test=None)
 

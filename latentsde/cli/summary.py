@@ -11,7 +11,7 @@ _WIDTH = 22
 
 
 def score_tables(metrics: Mapping[str, Any], units: Mapping[str, str]) -> list[str]:
-    """Lines: for each task the model and the baselines, overall in standard deviations, then each feature in its unit."""
+    """For each task the model and the baselines: overall in standard deviations, each feature in its unit."""
     tasks = {task: rows for task, rows in metrics.items() if isinstance(rows, dict)}
     lines = []
     for task, rows in tasks.items():

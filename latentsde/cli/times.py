@@ -25,8 +25,8 @@ _RANGE = re.compile(rf"({_NUMBER}):({_NUMBER}):({_NUMBER})", re.ASCII)
 def asked_times(text: str, series: IrregularSeries) -> tuple[IrregularSeries, list[np.ndarray]]:
     """What `--times` asks for: the series to predict and the increasing times of each.
 
-    START:STOP:STEP and a file with one column ask for the same times of all series; a file with id and time columns
-    for those of each series in it. `InputError` for anything else.
+    START:STOP:STEP and a file with one column ask for the same times of all series; a file with id and time
+    columns for those of each series in it. `InputError` for anything else.
     """
     if _RANGE.fullmatch(text):
         return series, [parse_range(text)] * len(series)
@@ -56,9 +56,7 @@ def parse_range(text: str) -> np.ndarray:
     except DecimalException:
         count = MOST_TIMES + 1
     if count + 1 > MOST_TIMES:
-        raise InputError(
-            f"--times {quote(text)} asks for more than {MOST_TIMES:,} times; take a larger step or a shorter range"
-        )
+        raise InputError(f"--times {quote(text)} asks for more than {MOST_TIMES:,} times; take a larger step")
     meant = abs(ratio - count) <= _ON_THE_GRID
     if not meant:
         count = int(ratio)
@@ -67,7 +65,7 @@ def parse_range(text: str) -> np.ndarray:
         times[-1] = float(stop)
     if not np.isfinite(times).all() or (np.diff(times) <= 0).any():
         raise InputError(
-            f"--times {quote(text)} has times that float64 cannot tell apart; take a larger step or smaller numbers"
+            f"--times {quote(text)} has times that float64 cannot tell apart; take a larger step"
         )
     return times
 
@@ -84,7 +82,8 @@ class _AnyColumns(Roles):
 def read_times_file(path: Path, series: IrregularSeries) -> tuple[IrregularSeries, list[np.ndarray]]:
     """As `asked_times`, from a CSV: one column of times for all series, or the id and the time column.
 
-    Times are written as in the data. Where those are dates, numbers count in the time unit since each series' origin.
+    Times are written as in the data. Where those are dates, numbers count in the time unit since each series'
+    origin.
     """
     table = read_table(path, _AnyColumns(id=series.id_column, time=series.time_column))
     header = list(table.frame.columns)
@@ -98,8 +97,8 @@ def read_times_file(path: Path, series: IrregularSeries) -> tuple[IrregularSerie
     column = series.time_column if series.time_column in header else header[0]
     if (len(header) > 1 and column != series.time_column) or _is_number(column):
         raise InputError(
-            f"{path}, line 1: the header must name the columns '{series.id_column}' and '{series.time_column}', "
-            "or one column of times"
+            f"{path}, line 1: the header must name the columns '{series.id_column}' and "
+            f"'{series.time_column}', or one column of times"
         )
     moments = _moments(table, column, series)
     return series, [_since_origin(moments, series, s) for s in range(len(series))]
@@ -112,8 +111,8 @@ def _positions(table: Table, codes: np.ndarray, names: np.ndarray, series: Irreg
         if name not in index:
             row = int(np.argmax(codes == code))
             raise InputError(
-                f"{table.place(row)}, column '{series.id_column}': there is no series {quote(name)} to predict; "
-                "correct it, or give its data with --data"
+                f"{table.place(row)}, column '{series.id_column}': there is no series {quote(name)} to "
+                "predict; correct it, or give its data with --data"
             )
     return np.array([index[name] for name in names], dtype=np.int64)
 

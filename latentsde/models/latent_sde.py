@@ -71,8 +71,8 @@ class LatentSDE(nn.Module):
         extra = self.time_features.count + len(config.static)
         self.encoder = BackwardEncoder(len(config.features), extra, config.encoder)
         self.initial = nn.Linear(config.encoder + 1 + len(config.static), 2 * config.latent)
-        self.prior_initial = nn.Linear(len(config.static), 2 * config.latent)
-        nn.init.zeros_(self.prior_initial.bias)
+        self.prior_initial = nn.Parameter(torch.zeros(2 * config.latent))
+        self.prior_static = nn.Linear(len(config.static), 2 * config.latent, bias=False) if config.static else None
         self.prior_drift = PriorDrift(config, extra)
         self.diffusion = Diffusion(config)
         self.control = Control(config, extra)
@@ -117,7 +117,10 @@ class LatentSDE(nn.Module):
 
     def prior(self, static: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation (B, L) of p(z0)."""
-        mean, log_std = self.prior_initial(static).chunk(2, dim=-1)
+        raw = self.prior_initial.expand(*static.shape[:-1], -1)
+        if self.prior_static is not None:
+            raw = raw + self.prior_static(static)
+        mean, log_std = raw.chunk(2, dim=-1)
         return mean, log_std.exp()
 
     def decode(self, z: Tensor, t: Tensor, static: Tensor) -> Tensor:

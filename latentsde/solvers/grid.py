@@ -58,8 +58,12 @@ def read_times(ts: object, batch: int | None) -> Tensor:
 def equal_steps(times: Tensor, dt: float) -> StepGrid:
     """Every interval of `times` cut into the fewest equal steps of at most `dt`; a repeated time makes no step."""
     gaps = times.diff(dim=0)
-    # The slack keeps an interval of n dt, up to rounding, at n steps.
-    counts = torch.ceil(gaps.abs() / dt * (1.0 - 1e-9)).to(torch.int64)
+    # The slack keeps an interval of n dt, up to rounding, at n steps. Times that are float32 numbers come with float32's: of
+    # linspace(0, 1, 11) some gaps are 0.1 and a few 1e-8.
+    single = (times.to(torch.float32) == times).all(0)
+    rounding = 4 * torch.finfo(torch.float32).eps * times.abs().amax(0) * single
+    lengths = gaps.abs() * (1.0 - 1e-9) - rounding.clamp_max(1e-3 * dt)
+    counts = torch.ceil(lengths / dt).to(torch.int64)
     counts = torch.where(gaps == 0, 0, counts.clamp_min(1))
     ends = counts.cumsum(0)
     outputs = torch.cat([torch.zeros_like(ends[:1]), ends])

@@ -22,6 +22,8 @@ from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcessingLauncher
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.multiprocessing import ProcessRaisedException
 
 from ..errors import InputError, TrainingDiverged
@@ -81,12 +83,17 @@ def make_trainer(
 
 
 def run(trainer: pl.Trainer, module: LatentSDETraining) -> None:
-    """Train. Ctrl-C is a KeyboardInterrupt; the `TrainingDiverged` of a spawned process arrives as one."""
+    """Train. Ctrl-C is a KeyboardInterrupt; the `TrainingDiverged` of a spawned process arrives as one.
+
+    However it ends, no process of its own goes on.
+    """
     interrupt = signal.getsignal(signal.SIGINT)
     environment = dict(os.environ)
     try:
         with quiet():
             trainer.fit(module)
+    except SIGTERMException:
+        raise SystemExit(128 + signal.SIGTERM) from None
     except SystemExit:
         if not trainer.interrupted:
             raise
@@ -99,6 +106,8 @@ def run(trainer: pl.Trainer, module: LatentSDETraining) -> None:
             raise
         raise TrainingDiverged(found[1]) from None
     finally:
+        if isinstance(launcher := trainer.strategy.launcher, _MultiProcessingLauncher):
+            launcher.kill(signal.SIGKILL)
         # Lightning leaves the address of its processes there, which the next run must not take for its own.
         for name in set(os.environ) - set(environment):
             del os.environ[name]

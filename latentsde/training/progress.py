@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import Any
@@ -12,6 +13,9 @@ from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 
 from .history import TRAIN, VALIDATION, History
 from .module import LatentSDETraining
+
+# Narrow terminals cut a line's end, so what matters most comes first.
+_BAR = "{percentage:3.0f}% |{bar:12}| {n_fmt}/{total_fmt}, {remaining} left{postfix}"
 
 
 class Progress(ProgressBar):
@@ -37,9 +41,16 @@ class Progress(ProgressBar):
         assert isinstance(pl_module, LatentSDETraining)
         self._began, self._first = time.perf_counter(), pl_module.state.step
         if self._shown and sys.stderr.isatty():
-            steps = pl_module.config.steps
+            # Some terminals, those of containers among them, say that they have no columns and no rows.
+            known = os.get_terminal_size(sys.stderr.fileno()).columns > 0
+            size = {} if known else {"ncols": 110, "nrows": 24}
             self._bar = Tqdm(
-                total=steps, initial=self._first, unit="step", dynamic_ncols=True, file=sys.stderr
+                total=pl_module.config.steps,
+                initial=self._first,
+                bar_format=_BAR,
+                dynamic_ncols=known,
+                file=sys.stderr,
+                **size,
             )
 
     def on_train_batch_end(
@@ -51,7 +62,9 @@ class Progress(ProgressBar):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, LatentSDETraining)
-        if self._bar is None and self._shown:
+        if self._bar is not None:
+            self._bar.set_postfix_str(self._summary())
+        elif self._shown:
             step, steps = pl_module.state.step, pl_module.config.steps
             elapsed = time.perf_counter() - self._began
             left = elapsed / (step - self._first) * (steps - step)
@@ -80,11 +93,11 @@ class Progress(ProgressBar):
         train, validation = (self.history.latest.get(split) for split in (TRAIN, VALIDATION))
         if train is None:
             return ""
-        text = (
-            f"ELBO {train['elbo']:.3f} = log-likelihood {train['log_likelihood']:.3f}"
-            f" - KL {train['kl_initial']:.3f} (z0) - {train['kl_path']:.3f} (path)"
-        )
-        return text if validation is None else f"{text}, validation {validation['elbo']:.3f}"
+        ours = f"ELBO {train['elbo']:.3f}"
+        if validation is not None:
+            ours += f", validation {validation['elbo']:.3f}"
+        kl = f"KL {train['kl_initial']:.3f} (z0) + {train['kl_path']:.3f} (path)"
+        return f"{ours}, log-likelihood {train['log_likelihood']:.3f}, {kl}"
 
 
 def duration(seconds: float) -> str:
