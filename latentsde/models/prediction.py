@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ..brownian import VirtualBrownianTree, derive_seed, standard_normal
+from ..brownian import Increments, RefinedPath, derive_seed, standard_normal
 from ..data import Batch
 from ..nn import Context
-from ..solvers import solve
+from ..solvers import ConstantStep, Solution, solve
+from ..solvers.grid import read_times
 from .latent_sde import Encoding, LatentSDE, sample_ids
 from .posterior import PosteriorSDE
 
@@ -40,7 +40,7 @@ def posterior_paths(model: LatentSDE, batch: Batch, queries: Tensor, *, samples:
 
     Before `config.start` the prior is run backwards from z0 as a reversible diffusion (exact for a stationary prior whose drift is a
     gradient; no data bear on it). After the last observation the posterior is the prior. The noise is a function of (seed, series,
-    sample, time) whatever the queries, within a horizon that doubles.
+    sample, time) at the multiples of dt, whatever the queries.
     """
     code = model.encode(batch)
     observed = model.model_time(batch.times)
@@ -107,13 +107,21 @@ class _Reversed:
         return self.posterior.g(t, z)
 
 
-def _solve(model: LatentSDE, sde: object, z0: Tensor, times: Tensor, seed: int, ids: Tensor):  # type: ignore[no-untyped-def]
+def _solve(model: LatentSDE, sde: object, z0: Tensor, times: Tensor, seed: int, ids: Tensor) -> Solution:
+    """`sde` at `times` (B, T) of model time, increasing from 0, or decreasing from 0 with its noise mirrored."""
     dt = model.config.dt / model.config.time_scale
-    # A horizon of dt 2^k: times that are multiples of dt are nodes of the tree, and cost one draw each.
-    reach = max(float(times.abs().max()), dt)
-    horizon = dt * 2.0 ** math.ceil(math.log2(reach / dt * (1.0 - 1e-9)))
-    low, high = (0.0, horizon) if float(times.min()) >= 0 else (-horizon, 0.0)
-    path = VirtualBrownianTree(low, high, z0.shape, seed=seed, ids=ids, device=z0.device)
-    if float(times.min()) == float(times.max()):
-        times = torch.cat([times[:, :1], times[:, -1:]], dim=1)
-    return solve(sde, z0, times.t().cpu(), dt=dt, path=path, method="bridged_euler")
+    grid = ConstantStep(dt).grid(read_times(times.t(), len(ids)))
+    path = RefinedPath(z0.shape, grid.points.abs(), spacing=dt, seed=seed, ids=ids, device=z0.device)
+    if float(times.min()) < 0:
+        path = _Mirrored(path)
+    return solve(sde, z0, times.t(), dt=dt, path=path, method="bridged_euler")
+
+
+class _Mirrored:
+    """A path from 0 to negative times: W(-t) in place of W(t)."""
+
+    def __init__(self, path: RefinedPath) -> None:
+        self.path, self.shape = path, path.shape
+
+    def increments(self, times: Tensor) -> Increments:
+        return self.path.increments(-times)

@@ -1,0 +1,94 @@
+"""RefinedPath: a path fixed on multiples of a spacing, with whatever other points a solver happens to need put in between."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .aligned import AlignedPath
+from .philox import CELL_DOMAIN, derive_seed, key_of, normal_pair
+
+_CELL_BITS, _PART_BITS = 20, 12  # a node's 32 bits: the coarse cell, and the part of it
+_REFINEMENT = 1  # label of the stream that fills the cells
+_SNAP = 1e-9  # of the spacing: a point this near to a multiple is that multiple
+
+
+class RefinedPath(AlignedPath):
+    """The path whose increments over the cells [k s, (k+1) s], k >= 0, depend on (seed, id, channel, k) alone.
+
+    Points of `grid` inside a cell get their values from a Brownian bridge over it, drawn in their order: other points there make
+    another bridge, while W at the multiples of s stays. One or two draws a step, no horizon.
+
+    Args:
+        shape, seed, ids, dtype, device: as in `VirtualBrownianTree`.
+        grid: (times,) or (times, batch), not negative, increasing or decreasing; repeated times allowed.
+        spacing: s > 0.
+
+    Raises:
+        ValueError: negative times, more than 2^20 cells, or more than 2^12 points in one of them.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        grid: Tensor | Sequence[float],
+        *,
+        spacing: float,
+        seed: int,
+        ids: Tensor | None = None,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        super().__init__(shape, grid, seed=seed, ids=ids, levy_area=None, dtype=dtype, device=device)
+        self.spacing = float(spacing)
+        if not self.spacing > 0:
+            raise ValueError(f"the spacing must be positive, got {spacing}")
+        if bool((self.grid < 0).any()):
+            raise ValueError("a refined path begins at time 0; its grid has a negative time")
+        self._w = self._fill()
+
+    def _fill(self) -> Tensor:
+        """Increments over the intervals of the grid, float64 (intervals, batch, channels)."""
+        samples = len(self.ids)
+        grid = self.grid if self.grid.dim() == 2 else self.grid.unsqueeze(1).expand(-1, samples)
+        grid = grid.flip(0) if self._sign < 0 else grid
+        units = grid / self.spacing
+        units = torch.where((units - units.round()).abs() < _SNAP, units.round(), units)
+        cells = int(units.max().ceil())
+        if cells >= 1 << _CELL_BITS:
+            raise ValueError(f"a refined path has at most 2^{_CELL_BITS} cells, {cells} are asked for; use a larger spacing")
+        multiples = torch.arange(cells + 1, dtype=torch.float64, device=self.device).unsqueeze(1)
+        points, order = torch.cat([units, multiples.expand(-1, samples)]).sort(dim=0, stable=True)
+        length = points.diff(dim=0)
+        cell = (points[:-1] + 0.5 * length).floor().clamp_max(cells - 1).to(torch.int64)
+        number = torch.arange(len(cell), device=self.device).unsqueeze(1)
+        begins = torch.ones_like(cell, dtype=torch.bool)
+        begins[1:] = cell[1:] != cell[:-1]
+        part = number - torch.where(begins, number, 0).cummax(dim=0).values
+        if int(part.max()) >= 1 << _PART_BITS:
+            raise ValueError(f"a refined path has at most 2^{_PART_BITS} points in a cell; use a smaller spacing")
+
+        channel = torch.arange(self.channels, device=self.device) + CELL_DOMAIN
+        ids = self.ids.view(1, -1, 1)
+        coarse, _ = normal_pair(multiples[:-1].to(torch.int64).unsqueeze(-1), channel, ids, key_of(self.seed))
+        node = (cell << _PART_BITS | part).unsqueeze(-1)
+        free, _ = normal_pair(node, channel, ids, key_of(derive_seed(self.seed, _REFINEMENT)))
+        free = free * length.sqrt().unsqueeze(-1)
+        # A bridge from independent increments: take from each its share of what their sum is too much.
+        index = cell.unsqueeze(-1).expand_as(free)
+        excess = torch.zeros_like(coarse).scatter_add_(0, index, free) - coarse
+        fine = free - length.unsqueeze(-1) * excess.gather(0, index)
+
+        # Sum the parts of every interval of the grid: the rank of its points among all points tells which.
+        rank = order.argsort(dim=0)[: len(units)]
+        running = torch.cat([torch.zeros_like(fine[:1]), fine.cumsum(0)])
+        w = running.gather(0, rank.unsqueeze(-1).expand(-1, -1, self.channels)).diff(dim=0)
+        return (-w.flip(0) if self._sign < 0 else w) * self.spacing**0.5
+
+    def _cells(self, cells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        index = cells.clamp_min(0).expand(-1, len(self.ids))
+        w = self._w.gather(0, index.unsqueeze(-1).expand(-1, -1, self.channels))
+        w = torch.where((cells < 0).unsqueeze(-1), 0.0, w)
+        return w, torch.zeros_like(w), torch.ones_like(w[..., :1])
