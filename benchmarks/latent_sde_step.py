@@ -1,7 +1,9 @@
-"""Seconds for one training step (ELBO and gradient) of a latent SDE on irregular series: ours against torchsde 0.2.6.
+"""Seconds for one training step (ELBO and gradient) of a latent SDE on irregular series: ours against
+torchsde 0.2.6.
 
-The same networks, batch and step size. torchsde takes one list of times for the whole batch, so it is asked for the union of all
-observation times, at which it interpolates between its steps; ours steps on each series' own times. Interleaved, medians of ratios.
+The same networks, batch and step size. torchsde takes one list of times for the whole batch, so it is asked
+for the union of all observation times, at which it interpolates between its steps; ours steps on each series'
+own times. Interleaved, medians of ratios.
 
     python benchmarks/latent_sde_step.py
 """
@@ -46,7 +48,9 @@ def with_torchsde(model: LatentSDE, batch: Batch, seed: int) -> torch.Tensor:
     return -(likelihood - kl_initial.sum(-1) - path_kl.sum(0)).mean()
 
 
-def seconds(step: Callable[[LatentSDE, Batch, int], torch.Tensor], model: LatentSDE, batch: Batch, seed: int) -> float:
+def seconds(
+    step: Callable[[LatentSDE, Batch, int], torch.Tensor], model: LatentSDE, batch: Batch, seed: int
+) -> float:
     start = time.perf_counter()
     step(model, batch, seed).backward()  # type: ignore[no-untyped-call]
     return time.perf_counter() - start

@@ -1,8 +1,9 @@
 """How far the trained bound is from the truth, where the truth is known.
 
-Ornstein-Uhlenbeck series dz = -θ z dt + σ dW observed with normal noise at random times: a Kalman filter with the generating
-parameters gives the exact log-likelihood of held-out series, and a latent SDE that knows nothing of this is trained on others. Printed
-is the mean gap (exact minus ELBO) in nats per observation, in original units: the scaling's Jacobian is part of the ELBO.
+Ornstein-Uhlenbeck series dz = -θ z dt + σ dW observed with normal noise at random times: a Kalman filter with
+the generating parameters gives the exact log-likelihood of held-out series, and a latent SDE that knows
+nothing of this is trained on others. Printed is the mean gap (exact minus ELBO) in nats per observation, in
+original units: the scaling's Jacobian is part of the ELBO.
 
     python experiments/ornstein_uhlenbeck.py            about two minutes on one core
 """
@@ -60,7 +61,9 @@ def exact_log_likelihood(frame: pd.DataFrame) -> np.ndarray:
 
 
 def gap_per_observation(model: LatentSDE, frame: pd.DataFrame, *, draws: int) -> tuple[float, float]:
-    """(mean gap, its standard error over the series) in nats per observation, the ELBO averaged over `draws` estimates."""
+    """(mean gap, its standard error over the series) in nats per observation, the ELBO averaged over `draws`
+    estimates.
+    """
     series = IrregularSeries.from_frame(frame, id="id", time="time")
     batch = collate(series, np.arange(len(series)), model.scaler)
     with torch.no_grad():

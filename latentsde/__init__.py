@@ -1,6 +1,7 @@
 """Continuous-time stochastic models in PyTorch on one solver core.
 
-The names below are imported when they are first used, so that `import latentsde` and the command line start at once.
+The names below are imported when they are first used, so that `import latentsde` and the command line start
+at once.
 """
 
 from __future__ import annotations

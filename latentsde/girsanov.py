@@ -3,11 +3,14 @@
 For dz = f_q dt + σ dW (posterior) against dz = f_p dt + σ dW (prior) and u solving σ u = f_q - f_p,
 
     KL = E_q[ ½ ∫ |u|² dt ]                                      Li, Wong, Chen & Duvenaud 2020, equation (9);
-    ½ ∫ |u|² dt + ∫ ū·dW   on the same path                      Xu, Chen, Li & Duvenaud 2022: sticking the landing.
+    ½ ∫ |u|² dt + ∫ ū·dW   on the same path                      Xu, Chen, Li & Duvenaud 2022: sticking the
+    landing.
 
-The bar detaches the posterior's parameters, encoder and context inside u, but neither z nor the prior's and the diffusion's
-parameters: that term has mean zero, and the gradient's variance goes to zero as the posterior becomes the true one. The stochastic
-integral is the left-point sum Σ ū·ΔW whatever the solver's calculus: it is an Itô integral.
+The bar detaches the posterior's parameters, encoder and context inside u, but neither z nor the prior's and
+the diffusion's
+parameters: that term has mean zero, and the gradient's variance goes to zero as the posterior becomes the
+true one. The stochastic integral is the left-point sum Σ ū·ΔW whatever the solver's calculus: it is an Itô
+integral.
 """
 
 from __future__ import annotations
@@ -21,17 +24,19 @@ from torch import Tensor
 
 
 class PathKL:
-    """A posterior SDE whose `functional` is its path KL (batch,) against a prior: solve it and read `solution.functional`.
+    """A posterior SDE whose `functional` is its path KL (batch,) against a prior: solve it and read
+    `solution.functional`.
 
     Args:
         posterior: an SDE (see `latentsde.solvers.SDE`).
         prior_drift: f_p(t, z), of z's shape; by default the posterior's own `h`.
-        sticking_the_landing: adds ∫ ū·dW. Single paths then scatter about the KL (and may be negative); the mean is the same.
-        vectorized: f, g and the prior drift accept a leading axis of steps in t and z; the functional is then evaluated for many
-            steps at once.
+        sticking_the_landing: adds ∫ ū·dW. Single paths then scatter about the KL (and may be negative); the
+            mean is the same.
+        vectorized: f, g and the prior drift accept a leading axis of steps in t and z; the functional is then
+            evaluated for many steps at once.
 
-    With additive or general noise u is the least-norm solution of g u = f_q - f_p; where there is none, the two laws are singular
-    to each other and the KL is infinite, which this does not see.
+    With additive or general noise u is the least-norm solution of g u = f_q - f_p; where there is none, the
+    two laws are singular to each other and the KL is infinite, which this does not see.
     """
 
     def __init__(
@@ -62,7 +67,9 @@ class PathKL:
         return self.posterior.g(t, y)
 
     def functional(self, t: Tensor, y: Tensor, h: Any, dW: Tensor) -> Tensor:
-        """½|u|²h, with ū·ΔW under sticking the landing: (batch,), or (steps, batch) for arguments with a leading axis."""
+        """½|u|²h, with ū·ΔW under sticking the landing: (batch,), or (steps, batch) for arguments with a
+        leading axis.
+        """
         leading = 2 if self.functional_vectorized else 1
         diffusion = self.posterior.g(t, y)
         prior = self.prior_drift(t, y)
@@ -73,9 +80,12 @@ class PathKL:
             # Off the tape there is nothing to detach, and the posterior need not be evaluated again.
             on_tape = torch.is_grad_enabled()
             frozen = (
-                self._control(_state_gradient_only(self.posterior.f, t, y) - prior, diffusion, leading) if on_tape else u
+                self._control(_state_gradient_only(self.posterior.f, t, y) - prior, diffusion, leading)
+                if on_tape
+                else u
             )
-            # Backwards in time the mean of a step is f h with h < 0, and so the integral counts against its direction.
+            # Backwards in time the mean of a step is f h with h < 0, and so the integral counts against its
+            # direction.
             direction = math.copysign(1.0, length) if isinstance(length, float) else length.sign()
             terms = terms + frozen * dW.reshape(u.shape) * direction
         return terms.flatten(leading).sum(-1) if terms.dim() > leading else terms
@@ -93,14 +103,16 @@ class PathKL:
 
 
 class BridgedPathKL(PathKL):
-    """`PathKL` for the method "bridged_euler": the posterior's steps end with their noise contracted by s = `contraction(t, y, h)`.
+    """`PathKL` for the method "bridged_euler": the posterior's steps end with their noise contracted by s =
+    `contraction(t, y, h)`.
 
-    A diffusion that starts in z and ends normally, its mean displaced by f_q h and its variance s²σ²h, costs against the prior's step
-    N(z + f_p h, σ²h), at the least (the Föllmer drift) and in the mean,
+    A diffusion that starts in z and ends normally, its mean displaced by f_q h and its variance s²σ²h, costs
+    against the prior's step N(z + f_p h, σ²h), at the least (the Föllmer drift) and in the mean,
 
         ½ (u² h + s² - 1 - log s²),
 
-    which is ½u²h for s = 1. Here it is the log-ratio of the two densities at the step's end, the posterior's own with its parameters
+    which is ½u²h for s = 1. Here it is the log-ratio of the two densities at the step's end, the posterior's
+    own with its parameters
     detached: sticking the landing. Diagonal noise only.
     """
 
@@ -113,16 +125,18 @@ class BridgedPathKL(PathKL):
         diffusion = self.posterior.g(t, y)
         drift, prior = self.posterior.f(t, y), self.prior_drift(t, y)
         s = self.posterior.contraction(t, y, h)
-        length = torch.as_tensor(h, dtype=y.dtype, device=y.device).abs()
-        root = length.sqrt()
+        step = torch.as_tensor(h, dtype=y.dtype, device=y.device)
+        root = step.abs().sqrt()
         draw = dW / torch.where(root == 0, 1.0, root)
+        root = root * step.sign()  # backwards in time drifts displace by f h with h < 0
         u = (drift - prior) / diffusion
         landed = s * draw
         if self.sticking_the_landing and torch.is_grad_enabled():
             # The step's end moves with the posterior's parameters; the density it is held against does not.
             frozen = _state_gradient_only(self.posterior.f, t, y)
-            own = (landed + (drift - frozen) / diffusion * root) / s.detach()
-            density = -0.5 * own.square() - s.detach().log()
+            held = _state_gradient_only(lambda t, y: self.posterior.contraction(t, y, h), t, y)
+            own = (landed + (drift - frozen) / diffusion * root) / held
+            density = -0.5 * own.square() - held.log()
         else:
             density = -0.5 * draw.square() - s.log()
         terms = density + 0.5 * (u * root + landed).square()

@@ -17,12 +17,13 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "latentsde"
 
 # What each room of the house may import from the others. Rooms of one floor do not know each other.
-LEAVES = {"errors", "version"}
+LEAVES = {"errors", "files", "version"}
 SOLVING = {"brownian", "solvers"}
 CORE = SOLVING | {"girsanov", "sdes"}
 MODELLING = CORE | {"nn", "models", "diffusion", "data"} | LEAVES
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
+    "files": set(),
     "version": set(),
     "brownian": set(),  # useful alone, so without even the leaves
     "solvers": {"brownian"},
@@ -45,6 +46,7 @@ ROOMS["experiments"] = EVERYTHING
 # Rooms that stay light, with everything they may import from outside the standard library.
 LIGHT = {
     "errors": set[str](),
+    "files": set[str](),
     "version": set[str](),
     "brownian": {"torch", "triton"},
     "solvers": {"torch", "triton"},

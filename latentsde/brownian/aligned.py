@@ -16,12 +16,14 @@ _BLOCK = 2**20
 
 
 class AlignedPath(Path):
-    """The path that draws (W, H) of cell k of `grid` from the counter (cell k, channel, id): independent cells, exact law.
+    """The path that draws (W, H) of cell k of `grid` from the counter (cell k, channel, id): independent
+    cells, exact law.
 
     Args:
         shape: (batch, ...) of W.
-        grid: (times,) for all samples or (times, batch), one each; increasing or decreasing, repeated times allowed (a sample's
-            padding). The grid is part of the path's identity; a sample's path does not depend on the other samples' grids.
+        grid: (times,) for all samples or (times, batch), one each; increasing or decreasing, repeated times
+            allowed (a sample's padding). The grid is part of the path's identity; a sample's path does not
+            depend on the other samples' grids.
         seed, ids, levy_area, dtype, device: as in `VirtualBrownianTree`.
 
     Times that are not points of the grid are a ValueError.
@@ -42,7 +44,8 @@ class AlignedPath(Path):
         self.grid = torch.as_tensor(grid, dtype=torch.float64, device=self.device)
         if self.grid.dim() not in (1, 2) or len(self.grid) < 1:
             raise ValueError(
-                f"a grid must be (times,) or (times, batch) with at least one time, got {tuple(self.grid.shape)}"
+                "a grid must be (times,) or (times, batch) with at least one time, "
+                f"got {tuple(self.grid.shape)}"
             )
         if self.grid.dim() == 2 and self.grid.shape[1] != len(self.ids):
             raise ValueError(
@@ -54,7 +57,9 @@ class AlignedPath(Path):
             raise ValueError("a grid must be increasing or decreasing")
 
     def increments(self, times: Tensor) -> Increments:
-        """W and H over the consecutive intervals of `times`, points of the grid, (n,) or (n, batch): (n-1, *shape) each."""
+        """W and H over the consecutive intervals of `times`, points of the grid, (n,) or (n, batch): (n-1,
+        *shape) each.
+        """
         index = self._index(times.to(self.device, torch.float64))
         start, stop = index[:-1], index[1:]
         low, high = torch.minimum(start, stop), torch.maximum(start, stop)
@@ -87,12 +92,15 @@ class AlignedPath(Path):
         if not bool((ascending.gather(1, index) == wanted).all()):
             missing = float(times.t()[ascending.gather(1, index) != wanted][0])
             raise ValueError(
-                f"time {missing:.17g} is not a point of this path's grid; ask a VirtualBrownianTree for times between"
+                f"time {missing:.17g} is not a point of this path's grid; "
+                "ask a VirtualBrownianTree for times between"
             )
         return index.t()
 
     def _cells(self, cells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(W, length·H, length) of the cells (n, batch or 1), -1 for none: float64 (n, batch, channels), length (n, ·, 1)."""
+        """(W, length·H, length) of the cells (n, batch or 1), -1 for none: float64 (n, batch, channels),
+        length (n, ·, 1).
+        """
         grid = self.grid if self.grid.dim() == 2 else self.grid.unsqueeze(1)
         lengths = grid.diff(dim=0, append=grid[-1:]).abs().expand(-1, cells.shape[1])
         length = torch.where(cells < 0, 0.0, lengths.gather(0, cells.clamp_min(0))).unsqueeze(-1)
@@ -116,8 +124,9 @@ class AlignedPath(Path):
             inside = ((low <= cell) & (cell < high)).unsqueeze(-1)
             index = torch.full((1, low.shape[1]), cell, device=self.device)
             w_cell, a_cell, length = self._cells(index)
-            # The areas between path and chord, and the triangle between the two chords and the joined one. A first cell is taken
-            # over unrounded: no sample's answer depends on how many cells the others ask for.
+            # The areas between path and chord, and the triangle between the two chords and the joined one. A
+            # first cell is taken over unrounded: no sample's answer depends on how many cells the others ask
+            # for.
             area = torch.where(inside, area + a_cell + 0.5 * (length * w - total * w_cell), area)
             w = torch.where(inside, w + w_cell, w)
             total = torch.where(inside, total + length, total)

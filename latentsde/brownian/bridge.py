@@ -5,8 +5,9 @@ On an interval of length 1 with increment W and space-time Lévy area H, and at 
     W_r = r W + 6 r(1-r) H + X,      Var X = r(1-r) (1 - 3 r(1-r)),
     H_r = r² H + Y,                  Var Y = r(1-r³) / 12,      Cov(X, Y) = -r³(1-r) / 2,
 
-with (X, Y) normal and independent of (W, H). It is Gaussian conditioning of (W_r, H_r) on (W, H); at r = 1/2 it is Theorem 3.5 of
-Jelinčič, Foster & Kidger 2024 (Z = X ~ N(0, 1/16)). Inside the tree A_r = ∫_0^r W ds = r (H_r + W_r/2) stands for H, because integrals add up.
+with (X, Y) normal and independent of (W, H). It is Gaussian conditioning of (W_r, H_r) on (W, H); at r = 1/2
+it is Theorem 3.5 of Jelinčič, Foster & Kidger 2024 (Z = X ~ N(0, 1/16)). Inside the tree A_r = ∫_0^r W ds = r
+(H_r + W_r/2) stands for H, because integrals add up.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from torch import Tensor
 
 
 def bridge(r: Tensor, w: Tensor, h: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """(W_r, H_r) at the fractions `r` in (0, 1) of unit intervals with (w, h), driven by two standard normals."""
+    """(W_r, H_r) at the fractions `r` in (0, 1) of unit intervals with (w, h), driven by two standard
+    normals.
+    """
     product = r * (1.0 - r)
     deviation_x = (product * (1.0 - 3.0 * product)).sqrt()
     covariance = -0.5 * r * r * product
@@ -34,7 +37,9 @@ _HALF_N = math.sqrt(1.0 / 48.0)
 
 
 def midpoint(w: Tensor, h: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """(W, H) of the left half and of the right half of unit intervals with (w, h), in units of the whole interval."""
+    """(W, H) of the left half and of the right half of unit intervals with (w, h), in units of the whole
+    interval.
+    """
     z = _SIXTEENTH * first
     n = _HALF_N * second
     w_left = 0.5 * w + 1.5 * h + z

@@ -1,9 +1,11 @@
 """Philox4x32-10, the counter-based generator under every path: counter -> four words -> normals.
 
-Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3". A word is a uint32 held in an int64.
+Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3". A word is a uint32 held in an
+int64.
 
-The counter of a draw is (node, channel, id low, id high) and its key is the seed, so that a draw depends on nothing but its
-name. The top bit of the channel word tells what the node is: a node of a tree (0) or a cell of a step grid (1).
+The counter of a draw is (node, channel, id low, id high) and its key is the seed, so that a draw depends on
+nothing but its name. The top bit of the channel word tells what the node is: a node of a tree (0) or a cell
+of a step grid (1).
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ Key = tuple[int, int]
 
 
 def philox4x32(counter: Words, key: Key) -> Words:
-    """Encrypt counters: four int64 tensors of uint32 words, broadcast together, under one key of two words."""
+    """Encrypt counters: four int64 tensors of uint32 words, broadcast together, under one key of two
+    words.
+    """
     c0, c1, c2, c3 = counter
     k0, k1 = key
     for _ in range(_ROUNDS):
@@ -53,7 +57,9 @@ def key_of(seed: int) -> Key:
 
 
 def derive_seed(seed: int, *labels: int) -> int:
-    """A new seed in [0, 2^63) for each tuple of integer labels: independent streams from one seed, in any order."""
+    """A new seed in [0, 2^63) for each tuple of integer labels: independent streams from one seed, in any
+    order.
+    """
     for depth, label in enumerate(labels):
         counter = tuple(torch.tensor(w) for w in (label & _MASK, (label >> 32) & _MASK, depth, _MASK))
         low, high, _, _ = philox4x32(counter, key_of(seed))  # type: ignore[arg-type]
@@ -85,7 +91,9 @@ def standard_normal(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
 ) -> Tensor:
-    """Standard normals of `shape`, shape[0] samples named by `ids` (int64, default 0..n-1), the same in any batch."""
+    """Standard normals of `shape`, shape[0] samples named by `ids` (int64, default 0..n-1), the same in any
+    batch.
+    """
     samples, channels = shape[0], math.prod(shape[1:])
     names = torch.arange(samples, device=device) if ids is None else ids.to(device)
     node = torch.full((1, 1), _PLAIN_NODE, dtype=torch.int64, device=device)

@@ -1,4 +1,6 @@
-"""RefinedPath: a path fixed on multiples of a spacing, with whatever other points a solver happens to need put in between."""
+"""RefinedPath: a path fixed on multiples of a spacing, with whatever other points a solver happens to need
+put in between.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,12 @@ _SNAP = 1e-9  # of the spacing: a point this near to a multiple is that multiple
 
 
 class RefinedPath(AlignedPath):
-    """The path whose increments over the cells [k s, (k+1) s], k >= 0, depend on (seed, id, channel, k) alone.
+    """The path whose increments over the cells [k s, (k+1) s], k >= 0, depend on (seed, id, channel, k)
+    alone.
 
-    Points of `grid` inside a cell get their values from a Brownian bridge over it, drawn in their order: other points there make
-    another bridge, while W at the multiples of s stays. One or two draws a step, no horizon.
+    Points of `grid` inside a cell get their values from a Brownian bridge over it, drawn in their order:
+    other points there make another bridge, while W at the multiples of s stays. One or two draws a step, no
+    horizon.
 
     Args:
         shape, seed, ids, dtype, device: as in `VirtualBrownianTree`.
@@ -56,19 +60,26 @@ class RefinedPath(AlignedPath):
         grid = grid.flip(0) if self._sign < 0 else grid
         units = grid / self.spacing
         units = torch.where((units - units.round()).abs() < _SNAP, units.round(), units)
-        cells = int(units.max().ceil())
+        cells = max(1, int(units.max().ceil()))
         if cells >= 1 << _CELL_BITS:
-            raise ValueError(f"a refined path has at most 2^{_CELL_BITS} cells, {cells} are asked for; use a larger spacing")
+            raise ValueError(
+                f"a refined path has at most 2^{_CELL_BITS} cells, {cells} are asked for; "
+                "use a larger spacing"
+            )
         multiples = torch.arange(cells + 1, dtype=torch.float64, device=self.device).unsqueeze(1)
         points, order = torch.cat([units, multiples.expand(-1, samples)]).sort(dim=0, stable=True)
         length = points.diff(dim=0)
         cell = (points[:-1] + 0.5 * length).floor().clamp_max(cells - 1).to(torch.int64)
-        number = torch.arange(len(cell), device=self.device).unsqueeze(1)
+        # Repeated times, a sample's padding among them, make no part: how many there are must not move the next one's draw.
+        counts = (length > 0).to(torch.int64)
+        number = counts.cumsum(dim=0) - counts
         begins = torch.ones_like(cell, dtype=torch.bool)
         begins[1:] = cell[1:] != cell[:-1]
         part = number - torch.where(begins, number, 0).cummax(dim=0).values
         if int(part.max()) >= 1 << _PART_BITS:
-            raise ValueError(f"a refined path has at most 2^{_PART_BITS} points in a cell; use a smaller spacing")
+            raise ValueError(
+                f"a refined path has at most 2^{_PART_BITS} points in a cell; use a smaller spacing"
+            )
 
         channel = torch.arange(self.channels, device=self.device) + CELL_DOMAIN
         ids = self.ids.view(1, -1, 1)

@@ -1,6 +1,7 @@
 """VirtualBrownianTree: a Brownian path of which nothing is stored but its parameters.
 
-The virtual tree of Li, Wong, Chen & Duvenaud 2020 with the exact conditional law of (W, H) of Jelinčič, Foster & Kidger 2024.
+The virtual tree of Li, Wong, Chen & Duvenaud 2020 with the exact conditional law of (W, H) of Jelinčič,
+Foster & Kidger 2024.
 This is the plain PyTorch reference: float64 inside, any device.
 """
 
@@ -18,8 +19,8 @@ from .increments import Increments
 from .path import Path
 from .philox import key_of, normal_pair
 
-# Times are read on a grid of 2^48 points of [t0, t1] (a few float64 roundings wide), so that a time that lies on a coarse node
-# up to rounding stops the descent there.
+# Times are read on a grid of 2^48 points of [t0, t1] (a few float64 roundings wide), so that a time that lies
+# on a coarse node up to rounding stops the descent there.
 _TIME_BITS = 48
 # Nodes are split down to this level; below 2^-30 of the span two points of one leaf share the leaf's normals.
 _DEPTH = 30
@@ -28,18 +29,20 @@ _BLOCK = 2**19
 
 
 class VirtualBrownianTree(Path):
-    """The path W on [t0, t1], W(t0) = 0, a pure function of (stream version, t0, t1, seed, id, channel, time).
+    """The path W on [t0, t1], W(t0) = 0, a pure function of (stream version, t0, t1, seed, id, channel,
+    time).
 
     Args:
         t0, t1: the ends, t0 < t1; queries outside by rounding are clamped, farther outside are a ValueError.
         shape: (batch, ...) of W; () is one number.
         seed: any integer, taken modulo 2^64.
-        ids: int64 (batch,), the names of the samples, default 0..batch-1: equal (seed, id) is equal path, whatever the batch.
+        ids: int64 (batch,), the names of the samples, default 0..batch-1: equal (seed, id) is equal path,
+            whatever the batch.
         levy_area: None, or "space-time" to be given H as well. W is the same path either way.
         dtype, device: of the answers; float32 and float64 answers are the same path up to float32 rounding.
 
-    The law is exact between any times that do not share a cell of (t1 - t0) 2^-30; inside a cell each single time is exact given
-    the cell, and two times of one cell are fully correlated given it.
+    The law is exact between any times that do not share a cell of (t1 - t0) 2^-30; inside a cell each single
+    time is exact given the cell, and two times of one cell are fully correlated given it.
     """
 
     def __init__(
@@ -60,9 +63,11 @@ class VirtualBrownianTree(Path):
             raise ValueError(f"a path needs finite t0 < t1, got [{self.t0:g}, {self.t1:g}]")
 
     def aligned(self, grid: Tensor | Sequence[float]) -> AlignedPath:
-        """The path of the same seed and samples whose nodes are the points of `grid`: (times,) or (times, batch).
+        """The path of the same seed and samples whose nodes are the points of `grid`: (times,) or (times,
+        batch).
 
-        One draw an interval instead of a descent. It is another path than this one, and the grid is part of its identity.
+        One draw an interval instead of a descent. It is another path than this one, and the grid is part of
+        its identity.
         """
         return AlignedPath(
             self.shape,
@@ -75,7 +80,9 @@ class VirtualBrownianTree(Path):
         )
 
     def increments(self, times: Tensor) -> Increments:
-        """W and H over the consecutive intervals of `times`, (n,) or (n, batch), in either direction: (n-1, *shape) each."""
+        """W and H over the consecutive intervals of `times`, (n,) or (n, batch), in either direction: (n-1,
+        *shape) each.
+        """
         times = times.to(self.device, torch.float64)
         unit = self._unit_times(times)
         span = self.t1 - self.t0
@@ -87,15 +94,17 @@ class VirtualBrownianTree(Path):
         w_out = (w * math.sqrt(span)).reshape(out_shape).to(self.dtype)
         if self.levy_area is None:
             return Increments(w_out, None)
-        # H = ∫W/(b-a) - (W(a) + W(b))/2, the same in both directions. The differences of float64 integrals leave an error of 3e-7
-        # of H's deviation at 1e-6 of the span.
+        # H = ∫W/(b-a) - (W(a) + W(b))/2, the same in both directions. The differences of float64 integrals
+        # leave an error of 3e-7 of H's deviation at 1e-6 of the span.
         safe = torch.where(length == 0, 1.0, length)
         h = a_at.diff(dim=0) / safe - 0.5 * (w_at[:-1] + w_at[1:])
         h = torch.where(length == 0, 0.0, h)
         return Increments(w_out, (h * math.sqrt(span)).reshape(out_shape).to(self.dtype))
 
     def _unit_times(self, times: Tensor) -> Tensor:
-        """Times as fractions of [t0, t1] on the grid of 2^48; ValueError for times outside by more than rounding."""
+        """Times as fractions of [t0, t1] on the grid of 2^48; ValueError for times outside by more than
+        rounding.
+        """
         span = self.t1 - self.t0
         # A few float32 roundings of the ends, but never a part of the span that counts.
         slack = min(4 * torch.finfo(torch.float32).eps * max(abs(self.t0), abs(self.t1)), 1e-3 * span)
@@ -107,12 +116,15 @@ class VirtualBrownianTree(Path):
         return (unit * 2.0**_TIME_BITS).round() * 2.0**-_TIME_BITS
 
     def _values(self, unit: Tensor) -> tuple[Tensor, Tensor]:
-        """W and A = ∫W from the start at fractions (n,) or (n, batch) of a unit span: float64 (n, batch, channels) each."""
+        """W and A = ∫W from the start at fractions (n,) or (n, batch) of a unit span: float64 (n, batch,
+        channels) each.
+        """
         samples, channels = len(self.ids), self.channels
         fixed = (unit * 2.0**_TIME_BITS).to(torch.int64)
         channel = torch.arange(channels, device=self.device)
         if fixed.dim() == 1:
-            # One tree shape for all samples: a block takes many times and few elements, so that times share their ancestors.
+            # One tree shape for all samples: a block takes many times and few elements, so that times share
+            # their ancestors.
             names = self.ids.repeat_interleave(channels).unsqueeze(0)
             channel = channel.repeat(samples).unsqueeze(0)
             w, a = self._in_blocks(fixed, torch.zeros_like(fixed), names, channel)
@@ -124,7 +136,9 @@ class VirtualBrownianTree(Path):
         return tuple(x.view(samples, len(fixed), channels).transpose(0, 1) for x in (w, a))  # type: ignore[return-value]
 
     def _in_blocks(self, fixed: Tensor, row: Tensor, names: Tensor, channel: Tensor) -> tuple[Tensor, Tensor]:
-        """Values (queries, elements) at fixed-point times (queries,), each for its row (queries,) of names and channels."""
+        """Values (queries, elements) at fixed-point times (queries,), each for its row (queries,) of names
+        and channels.
+        """
         elements = names.shape[1]
         queries = max(1, min(len(fixed), _BLOCK // (_DEPTH + 2)))
         width = max(1, min(elements, _BLOCK // (queries * (_DEPTH + 2))))
@@ -137,11 +151,10 @@ class VirtualBrownianTree(Path):
             rows.append(tuple(torch.cat(values, 1) for values in zip(*parts, strict=True)))
         return tuple(torch.cat(values) for values in zip(*rows, strict=True))  # type: ignore[return-value]
 
-    def _descend(
-        self, fixed: Tensor, row: Tensor, names: Tensor, channel: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        # The nodes each query passes, by heap number: 0 is the whole span, 2^level + k splits the k-th interval of a level, and the
-        # last column is the leaf's bridge. A query that is a multiple of 2^(48-level) is a node and needs the levels above only.
+    def _descend(self, fixed: Tensor, row: Tensor, names: Tensor, channel: Tensor) -> tuple[Tensor, Tensor]:
+        # The nodes each query passes, by heap number: 0 is the whole span, 2^level + k splits the k-th
+        # interval of a level, and the last column is the leaf's bridge. A query that is a multiple of
+        # 2^(48-level) is a node and needs the levels above only.
         levels = torch.arange(_DEPTH + 1, device=self.device)
         shifted = fixed.unsqueeze(1) >> (_TIME_BITS - levels)
         needed = (shifted << (_TIME_BITS - levels)) != fixed.unsqueeze(1)

@@ -15,15 +15,17 @@ from latentsde.cli.options import Device, Overwrite, Resume, Samples, Seed, Step
 class DemoSettings:
     """What the demo fits with. Times are in hours."""
 
-    steps: int = 800
+    steps: int = 1600
     batch_size: int = 64
     learning_rate: float = 1e-2
-    dt: float = 0.5
+    weight_decay: float = 0.2
+    dt: float = 1.0
     period: float = 24.0
     latent: int = 8
     context: int = 32
-    hidden: int = 64
+    hidden: int = 32
     encoder: int = 64
+    min_diffusion: float = 0.1
 
 
 SETTINGS = DemoSettings()
@@ -34,7 +36,7 @@ def demo(
         "runs/demo"
     ),
     steps: Steps = SETTINGS.steps,
-    samples: Samples = 100,
+    samples: Samples = 199,
     seed: Seed = 0,
     device: Device = "cpu",
     threads: Threads = 1,
@@ -57,11 +59,15 @@ def demo(
     from latentsde.training import TrainingConfig, check_directory
 
     check_directory(out, resume=resume, overwrite=overwrite)
-    sizes = {name: getattr(SETTINGS, name) for name in ("dt", "latent", "context", "hidden", "encoder")}
+    sizes = {
+        name: getattr(SETTINGS, name)
+        for name in ("dt", "latent", "context", "hidden", "encoder", "min_diffusion")
+    }
     training = TrainingConfig(
         **schedule_for(steps),
         batch_size=SETTINGS.batch_size,
         learning_rate=SETTINGS.learning_rate,
+        weight_decay=SETTINGS.weight_decay,
         seed=seed,
         device=device,
     )

@@ -106,7 +106,7 @@ def fit(
     hidden: Annotated[
         int, typer.Option("--hidden", parser=whole(1, 65536), metavar="INT", help="Width of the networks.")
     ] = 64,
-    samples: Samples = 100,
+    samples: Samples = 199,
     seed: Seed = 0,
     device: Device = "cpu",
     processes: Annotated[

@@ -41,7 +41,7 @@ class Plan:
     out: Path
     training: TrainingConfig
     model: Mapping[str, Any] = field(default_factory=dict)
-    samples: int = 100
+    samples: int = 199
     threads: int = 1
     resume: bool = False
     overwrite: bool = False

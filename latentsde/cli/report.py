@@ -15,7 +15,7 @@ def report(
         bool,
         typer.Option("--page-only", help="Keep metrics and figures as they are; the data are not needed."),
     ] = False,
-    samples: Samples = 100,
+    samples: Samples = 199,
     seed: Seed = 0,
     threads: Threads = 1,
 ) -> None:

@@ -21,7 +21,8 @@ from typing import Any
 import pandas as pd
 
 from latentsde.errors import InputError
-from latentsde.evaluation.page import duration, is_number, number, percent, table, title, write_whole
+from latentsde.evaluation.page import duration, is_number, number, percent, table, title
+from latentsde.files import write_whole
 
 # Score: its heading, and what it should be: the lowest, or nearest to a value.
 SCORES: dict[str, tuple[str, float | None]] = {
@@ -96,7 +97,7 @@ def write_report(run: str | Path) -> Path:
         configuration=_configuration(config),
         footer=_footer(config),
     )
-    return write_whole(run / "report.html", page)
+    return write_whole(run / "report.html", lambda temporary: temporary.write_text(page, encoding="utf-8"))
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -39,7 +39,11 @@ def imputation(train: IrregularSeries, test: IrregularSeries, *, fraction: float
 
 
 def forecast(
-    train: IrregularSeries, test: IrregularSeries, *, after: float | None = None, fraction: float | None = None
+    train: IrregularSeries,
+    test: IrregularSeries,
+    *,
+    after: float | None = None,
+    fraction: float | None = None,
 ) -> Task:
     """Everything after a time withheld, or the last share of each series' own span."""
     where = {"time": after} if after is not None else {"fraction": fraction}

@@ -21,9 +21,11 @@ class LatentSDEConfig:
         time_scale: data time of one unit of model time; a series spans about ten.
         dt: the largest solver step.
         period: of a known rhythm (24 for hours and days), None for none.
-        latent, context, hidden, encoder: sizes of the state, of the context, of the drift and decoder layers, of the recognition GRU.
-        diffusion: "constant" for a learned σ for each latent dimension, "state" for σ_i(z_i). Constant loses nothing in law: a
-            diagonal σ_i(z_i) is a constant one in other coordinates (Lamperti), which the decoder learns.
+        latent, context, hidden, encoder: sizes of the state, of the context, of the drift and decoder layers,
+            of the recognition GRU.
+        diffusion: "constant" for a learned σ for each latent dimension, "state" for σ_i(z_i). Constant loses
+            nothing in law: a diagonal σ_i(z_i) is a constant one in other coordinates (Lamperti), which the
+                decoder learns.
         min_diffusion, max_diffusion: bounds of σ in model time; the lower one keeps the path KL finite.
     """
 
@@ -36,10 +38,10 @@ class LatentSDEConfig:
     period: float | None = None
     latent: int = 8
     context: int = 32
-    hidden: int = 64
+    hidden: int = 32
     encoder: int = 64
     diffusion: str = "constant"
-    min_diffusion: float = 0.02
+    min_diffusion: float = 0.1
     max_diffusion: float = 5.0
 
     def __post_init__(self) -> None:
@@ -47,8 +49,16 @@ class LatentSDEConfig:
             if family not in LIKELIHOODS:
                 raise InputError(f"unknown likelihood '{family}'; choose from {', '.join(LIKELIHOODS)}")
         if len(self.likelihoods) != len(self.features):
-            raise InputError(f"{len(self.features)} features need as many likelihoods, got {len(self.likelihoods)}")
-        for name in ("time_scale", "dt", "min_diffusion", "max_diffusion", *(("period",) if self.period else ())):
+            raise InputError(
+                f"{len(self.features)} features need as many likelihoods, got {len(self.likelihoods)}"
+            )
+        for name in (
+            "time_scale",
+            "dt",
+            "min_diffusion",
+            "max_diffusion",
+            *(("period",) if self.period else ()),
+        ):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise InputError(f"{name} must be a positive number, got {value}")

@@ -28,7 +28,8 @@ def config_for(
     Args:
         series: the training data.
         likelihoods: one family for all features, or {feature: family}, the others "normal".
-        dt: the largest step in the data's unit; by default a round number near 1/64 of the typical span of a series.
+        dt: the largest step in the data's unit; by default a round number near 1/64 of the typical span of a
+            series.
         sizes: any other field of `LatentSDEConfig`.
     """
     if isinstance(likelihoods, str):
@@ -37,7 +38,8 @@ def config_for(
         unknown = sorted(set(likelihoods) - set(series.features))
         if unknown:
             raise InputError(
-                f"a likelihood is given for '{unknown[0]}', which is not a feature; the features are {', '.join(series.features)}"
+                f"a likelihood is given for '{unknown[0]}', which is not a feature; "
+                f"the features are {', '.join(series.features)}"
             )
         families = tuple(likelihoods.get(name, "normal") for name in series.features)
     span = typical_span(series)
@@ -56,7 +58,9 @@ def config_for(
 
 
 def typical_span(series: IrregularSeries) -> float:
-    """The median time from first to last row over the series with more than one; the spread of all times if there is none."""
+    """The median time from first to last row over the series with more than one; the spread of all times if
+    there is none.
+    """
     spans = series.times[series.offsets[1:] - 1] - series.times[series.offsets[:-1]]
     spans = spans[spans > 0]
     return float(np.median(spans)) if len(spans) else float(np.ptp(series.times)) or 1.0
@@ -75,6 +79,7 @@ def _check_counts(series: IrregularSeries, name: str) -> None:
         row = int(np.flatnonzero(bad)[0])
         who = series.names[series.series_of_rows[row]]
         raise InputError(
-            f"feature '{name}' is to be poisson but is {values[row]:g} at time {series.times[row]:g} of series '{who}'; "
+            f"feature '{name}' is to be poisson but is {values[row]:g} at time {series.times[row]:g} "
+            f"of series '{who}'; "
             "counts are whole numbers from 0, choose another likelihood for it"
         )

@@ -1,4 +1,6 @@
-"""The three fields of a latent SDE: prior drift, shared diffusion, and the control that turns the prior into the posterior."""
+"""The three fields of a latent SDE: prior drift, shared diffusion, and the control that turns the prior into
+the posterior.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from .config import LatentSDEConfig
 
 
 class PriorDrift(nn.Module):
-    """f_p(z) = -κ z + MLP(z, time of day, static), κ > 0: pulled back from anywhere, so that long samples stay bounded."""
+    """f_p(z) = -κ z + MLP(z, time of day, static), κ > 0: pulled back from anywhere, so that long samples
+    stay bounded.
+    """
 
     def __init__(self, config: LatentSDEConfig, extra: int) -> None:
         super().__init__()
@@ -27,7 +31,9 @@ class PriorDrift(nn.Module):
 
 
 class Diffusion(nn.Module):
-    """σ(z), diagonal, between `min_diffusion` and `max_diffusion`: a constant, or a network of its own for each dimension."""
+    """σ(z), diagonal, between `min_diffusion` and `max_diffusion`: a constant, or a network of its own for
+    each dimension.
+    """
 
     def __init__(self, config: LatentSDEConfig, *, width: int = 16, initial: float = 0.5) -> None:
         super().__init__()
@@ -36,13 +42,15 @@ class Diffusion(nn.Module):
         self.bias = nn.Parameter(torch.logit(torch.full((config.latent,), share)))
         self.depends_on_state = config.diffusion == "state"
         if self.depends_on_state:
-            self.inner = nn.Parameter(torch.randn(config.latent, width, generator=torch.Generator().manual_seed(0)))
+            self.inner = nn.Parameter(
+                torch.randn(config.latent, width, generator=torch.Generator().manual_seed(0))
+            )
             self.inner_bias = nn.Parameter(torch.zeros(config.latent, width))
             self.outer = nn.Parameter(torch.zeros(config.latent, width))
 
     def forward(self, z: Tensor) -> Tensor:
         """(..., L) -> (..., L)."""
-        logit = self.bias
+        logit: Tensor = self.bias
         if self.depends_on_state:
             hidden = torch.tanh(z.unsqueeze(-1) * self.inner + self.inner_bias)
             logit = logit + (hidden * self.outer).sum(-1)
@@ -52,7 +60,8 @@ class Diffusion(nn.Module):
 class Pull(NamedTuple):
     """What a context makes of a time, for `Control`: all but the state.
 
-    rate is 1 / (b + τ), 0 without an observation ahead; target is m; strength is a; condition is the network's.
+    rate is 1 / (b + τ), 0 without an observation ahead; target is m; strength is a; condition is the
+    network's.
     """
 
     rate: Tensor
@@ -63,14 +72,16 @@ class Pull(NamedTuple):
 
 
 class Control(nn.Module):
-    """u(z, t): the posterior drift is f_p + σ u. Zero once no observation is left ahead: the posterior then is the prior.
+    """u(z, t): the posterior drift is f_p + σ u. Zero once no observation is left ahead: the posterior then
+    is the prior.
 
     With a context (c, m, a, b) for each observation, τ the time to the next one and b > 0,
 
         u = (m - z) (1/σ + a) / (b + τ) + MLP(z, c, τ, time of day, static).
 
-    For a = 0 and no MLP it is the exact posterior of a Brownian state that is observed at m with noise variance b σ²; of a step h it
-    then leaves the share s² = (b + τ - h) / (b + τ) of the variance (see `latentsde.solvers.methods.bridged_euler`).
+    For a = 0 and no MLP it is the exact posterior of a Brownian state that is observed at m with noise
+    variance b σ²; of a step h it then leaves the share s² = (b + τ - h) / (b + τ) of the variance (see
+    `latentsde.solvers.methods.bridged_euler`).
     """
 
     def __init__(self, config: LatentSDEConfig, extra: int) -> None:

@@ -31,35 +31,54 @@ class Forecaster:
         self.model, self.config = model.eval(), config
 
     def predict(
-        self, series: IrregularSeries, times: Sequence[float] | Sequence[np.ndarray], *, samples: int = 200, seed: int = 0
+        self,
+        series: IrregularSeries,
+        times: Sequence[float] | Sequence[np.ndarray],
+        *,
+        samples: int = 200,
+        seed: int = 0,
     ) -> pd.DataFrame:
         """The predictive distribution of a new observation of every feature, in original units.
 
         Args:
             series: what to condition on; its features must be the fit's.
-            times: increasing, in the data's unit since its origin: one list for all series, or a list for each.
+            times: increasing, in the data's unit since its origin: one list for all series, or a list for
+                each.
             samples: paths a series.
 
         Returns:
-            One row for each (series, time, feature): the id, the time as in the data, feature, mean, std, q05, q50, q95.
+            One row for each (series, time, feature): the id, the time as in the data, feature, mean, std,
+            q05, q50, q95.
         """
         frames = [
-            self._frame(series, s, asked, p) for s, asked, p in self._predictives(series, times, samples, seed)
+            self._frame(series, s, asked, p)
+            for s, asked, p in self._predictives(series, times, samples, seed)
         ]
         return pd.concat(frames, ignore_index=True)
 
     def paths(
-        self, series: IrregularSeries, times: Sequence[float] | Sequence[np.ndarray], *, samples: int = 10, seed: int = 0
+        self,
+        series: IrregularSeries,
+        times: Sequence[float] | Sequence[np.ndarray],
+        *,
+        samples: int = 10,
+        seed: int = 0,
     ) -> pd.DataFrame:
-        """Posterior sample paths without observation noise: the id, path, the time, one column for each feature."""
+        """Posterior sample paths without observation noise: the id, path, the time, one column for each
+        feature.
+        """
         frames = [
             _long_paths(series, s, asked, p.paths, series.names[s])
             for s, asked, p in self._predictives(series, times, samples, seed)
         ]
         return pd.concat(frames, ignore_index=True)
 
-    def sample(self, like: IrregularSeries, times: Sequence[float], *, n: int = 10, seed: int = 0) -> pd.DataFrame:
-        """`n` new series from the prior, observation noise included, on the columns of `like`; statics are drawn from its series."""
+    def sample(
+        self, like: IrregularSeries, times: Sequence[float], *, n: int = 10, seed: int = 0
+    ) -> pd.DataFrame:
+        """`n` new series from the prior, observation noise included, on the columns of `like`; statics are
+        drawn from its series.
+        """
         names = np.array([f"sample-{k}" for k in range(n)])
         keys = np.array([int.from_bytes(hashlib.sha256(x.encode()).digest()[:8], "big") >> 1 for x in names])
         chosen = np.random.default_rng(seed).integers(0, len(like), n)
@@ -68,14 +87,16 @@ class Forecaster:
             self.model, None, [asked] * n, ids=keys, static=like.static[chosen], samples=1, seed=seed
         )
         frames = [
-            _long_paths(like, chosen[k], asked, p.samples, names[k]).drop(columns="path") for k, p in enumerate(drawn)
+            _long_paths(like, chosen[k], asked, p.samples, names[k]).drop(columns="path")
+            for k, p in enumerate(drawn)
         ]
         return pd.concat(frames, ignore_index=True)
 
     def _predictives(self, series: IrregularSeries, times: Any, samples: int, seed: int) -> Any:
         if series.features != self.model.config.features:
             raise InputError(
-                f"the series have the features {', '.join(series.features)}; the model was fitted to {', '.join(self.model.config.features)}"
+                f"the series have the features {', '.join(series.features)}; "
+                f"the model was fitted to {', '.join(self.model.config.features)}"
             )
         if samples < 1:
             raise InputError(f"samples must be at least 1, got {samples}")
@@ -85,7 +106,10 @@ class Forecaster:
             if not (np.isfinite(part).all() and (np.diff(part) > 0).all()):
                 raise InputError("the times to predict must be finite and strictly increasing")
         return zip(
-            range(len(series)), asked, predict(self.model, series, asked, samples=samples, seed=seed), strict=True
+            range(len(series)),
+            asked,
+            predict(self.model, series, asked, samples=samples, seed=seed),
+            strict=True,
         )
 
     def _frame(self, series: IrregularSeries, s: int, asked: np.ndarray, p: Predictive) -> pd.DataFrame:
@@ -103,7 +127,9 @@ class Forecaster:
         )
 
 
-def _long_paths(like: IrregularSeries, s: int, asked: np.ndarray, paths: np.ndarray, name: str) -> pd.DataFrame:
+def _long_paths(
+    like: IrregularSeries, s: int, asked: np.ndarray, paths: np.ndarray, name: str
+) -> pd.DataFrame:
     samples, count, width = paths.shape
     when = like.original_times(np.full(count, s), asked)
     frame = pd.DataFrame(paths.reshape(-1, width), columns=list(like.features))
@@ -114,5 +140,7 @@ def _long_paths(like: IrregularSeries, s: int, asked: np.ndarray, paths: np.ndar
 
 
 def load(run: str | Path) -> Forecaster:
-    """The fitted model of a run directory; InputError if a file is missing or damaged. Executes nothing it reads."""
+    """The fitted model of a run directory; InputError if a file is missing or damaged. Executes nothing it
+    reads.
+    """
     return Forecaster(*load_run(Path(run)))

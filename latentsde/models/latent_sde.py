@@ -32,7 +32,9 @@ from .posterior import PosteriorSDE
 
 @dataclass(frozen=True)
 class ELBO:
-    """The parts of the bound for each series, (B,) nats in scaled units; `observed` counts the series' observed values."""
+    """The parts of the bound for each series, (B,) nats in scaled units; `observed` counts the series'
+    observed values.
+    """
 
     log_likelihood: Tensor
     kl_initial: Tensor
@@ -72,20 +74,28 @@ class LatentSDE(nn.Module):
         self.encoder = BackwardEncoder(len(config.features), extra, config.encoder)
         self.initial = nn.Linear(config.encoder + 1 + len(config.static), 2 * config.latent)
         self.prior_initial = nn.Parameter(torch.zeros(2 * config.latent))
-        self.prior_static = nn.Linear(len(config.static), 2 * config.latent, bias=False) if config.static else None
+        self.prior_static = (
+            nn.Linear(len(config.static), 2 * config.latent, bias=False) if config.static else None
+        )
         self.prior_drift = PriorDrift(config, extra)
         self.diffusion = Diffusion(config)
         self.control = Control(config, extra)
         self.summary = nn.Linear(config.encoder, self.control.inputs)
         self.decoder_linear = nn.Linear(config.latent + extra, len(config.features))
-        self.decoder_network = MLP(config.latent + extra, config.hidden, len(config.features), layers=1, zero_output=True)
+        self.decoder_network = MLP(
+            config.latent + extra, config.hidden, len(config.features), layers=1, zero_output=True
+        )
         self.likelihoods = Likelihoods(config.likelihoods)
 
     @classmethod
     def for_series(cls, series: IrregularSeries, *, seed: int = 0, **options: Any) -> LatentSDE:
-        """A new model for a data set: `options` are those of `latentsde.models.config_for`, the weights a function of `seed`."""
+        """A new model for a data set: `options` are those of `latentsde.models.config_for`, the weights a
+        function of `seed`.
+        """
         config = config_for(series, **options)
-        counts = {n for n, family in zip(config.features, config.likelihoods, strict=True) if family == "poisson"}
+        counts = {
+            n for n, family in zip(config.features, config.likelihoods, strict=True) if family == "poisson"
+        }
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return cls(config, Scaler.fit(series, counts))
@@ -95,7 +105,9 @@ class LatentSDE(nn.Module):
         return (times.to(torch.float64) - self.config.start) / self.config.time_scale
 
     def extra(self, t: Tensor, static: Tensor, shape: torch.Size) -> Tensor:
-        """What every network is told besides the state: time features of t (..., B) and the static covariates, (*shape, E)."""
+        """What every network is told besides the state: time features of t (..., B) and the static
+        covariates, (*shape, E).
+        """
         parts = [self.time_features(t).expand(*shape, -1)] if self.time_features.count else []
         if static.shape[-1]:
             parts.append(static.expand(*shape, -1))
@@ -129,7 +141,8 @@ class LatentSDE(nn.Module):
         return self.decoder_linear(inputs) + self.decoder_network(inputs)
 
     def elbo(self, batch: Batch, *, seed: int, samples: int = 1) -> ELBO:
-        """The bound, estimated with `samples` posterior paths a series; the noise is a function of (seed, series) alone.
+        """The bound, estimated with `samples` posterior paths a series; the noise is a function of (seed,
+        series) alone.
 
         Every series is solved on its own observation times, so a batch costs the steps of its longest series.
         """

@@ -43,7 +43,9 @@ class PosteriorSDE:
         self._prior: tuple[Tensor, Tensor] | None = None
 
     def prepare(self, ts: Sequence[Tensor]) -> None:
-        """Work out for all steps at once what does not depend on the state; `ts` are the tensors f and g will be given."""
+        """Work out for all steps at once what does not depend on the state; `ts` are the tensors f and g will
+        be given.
+        """
         known = self._known(torch.stack(list(ts)))
         parts = [known.prior, *known.pull]
         columns: list[Sequence[Any]] = [

@@ -38,9 +38,10 @@ class Paths:
 def posterior_paths(model: LatentSDE, batch: Batch, queries: Tensor, *, samples: int, seed: int) -> Paths:
     """Paths given a batch's observations at `queries` (B, Q), data times in increasing order, anywhere.
 
-    Before `config.start` the prior is run backwards from z0 as a reversible diffusion (exact for a stationary prior whose drift is a
-    gradient; no data bear on it). After the last observation the posterior is the prior. The noise is a function of (seed, series,
-    sample, time) at the multiples of dt, whatever the queries.
+    Before `config.start` the prior is run backwards from z0 as a reversible diffusion (exact for a stationary
+    prior whose drift is a gradient; no data bear on it). After the last observation the posterior is the
+    prior. The noise is a function of (seed, series, sample, time) at the multiples of dt, whatever the
+    queries.
     """
     code = model.encode(batch)
     observed = model.model_time(batch.times)
@@ -48,8 +49,12 @@ def posterior_paths(model: LatentSDE, batch: Batch, queries: Tensor, *, samples:
 
 
 @torch.no_grad()
-def prior_paths(model: LatentSDE, static: Tensor, ids: Tensor, queries: Tensor, *, samples: int, seed: int) -> Paths:
-    """Paths of the prior at `queries` (B, Q), data times in increasing order, with static covariates (B, C)."""
+def prior_paths(
+    model: LatentSDE, static: Tensor, ids: Tensor, queries: Tensor, *, samples: int, seed: int
+) -> Paths:
+    """Paths of the prior at `queries` (B, Q), data times in increasing order, with static covariates (B,
+    C).
+    """
     mean, std = (x.expand(len(static), -1) for x in model.prior(static))
     summaries = static.new_zeros(len(static), 1, model.control.inputs)
     nothing = Context(static.new_zeros(len(static), 1), summaries, torch.zeros_like(ids))
@@ -66,10 +71,12 @@ def _paths(
     samples: int,
     seed: int,
 ) -> Paths:
-    batch, width = queries.shape
+    batch = len(queries)
     ids = sample_ids(series_ids, samples)
     mean, std, static = (x.repeat_interleave(samples, 0) for x in (code.mean, code.std, code.static))
-    z0 = mean + std * standard_normal(mean.shape, seed=derive_seed(seed, _INITIAL), ids=ids, device=mean.device)
+    z0 = mean + std * standard_normal(
+        mean.shape, seed=derive_seed(seed, _INITIAL), ids=ids, device=mean.device
+    )
     posterior = PosteriorSDE(model, code.context.repeat(samples), static)
     at = model.model_time(queries).repeat_interleave(samples, 0)
 
@@ -93,7 +100,9 @@ def _paths(
 
 
 class _Reversed:
-    """The prior continued to earlier times as a reversible diffusion: its drift pulls the same way in both directions."""
+    """The prior continued to earlier times as a reversible diffusion: its drift pulls the same way in both
+    directions.
+    """
 
     noise_type, sde_type = "diagonal", "ito"
 
@@ -108,13 +117,14 @@ class _Reversed:
 
 
 def _solve(model: LatentSDE, sde: object, z0: Tensor, times: Tensor, seed: int, ids: Tensor) -> Solution:
-    """`sde` at `times` (B, T) of model time, increasing from 0, or decreasing from 0 with its noise mirrored."""
+    """`sde` at `times` (B, T) of model time, increasing from 0, or decreasing from 0 with its noise
+    mirrored.
+    """
     dt = model.config.dt / model.config.time_scale
     grid = ConstantStep(dt).grid(read_times(times.t(), len(ids)))
     path = RefinedPath(z0.shape, grid.points.abs(), spacing=dt, seed=seed, ids=ids, device=z0.device)
-    if float(times.min()) < 0:
-        path = _Mirrored(path)
-    return solve(sde, z0, times.t(), dt=dt, path=path, method="bridged_euler")
+    noise = _Mirrored(path) if float(times.min()) < 0 else path
+    return solve(sde, z0, times.t(), dt=dt, path=noise, method="bridged_euler")
 
 
 class _Mirrored:

@@ -37,7 +37,9 @@ def read_config(run: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{path} is missing; {run} holds no run, or not all of it: fit again with --overwrite") from None
+        raise InputError(
+            f"{path} is missing; {run} holds no run, or not all of it: fit again with --overwrite"
+        ) from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({error}); fit again with --overwrite") from None
     if not isinstance(config, dict):
@@ -53,7 +55,8 @@ def load_run(run: Path) -> tuple[LatentSDE, dict[str, Any]]:
         model = LatentSDE(LatentSDEConfig.from_json(described), Scaler.from_json(config["scaler"]))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(
-            f"{run / CONFIG} does not describe a model ({type(error).__name__}: {error}); fit again with --overwrite"
+            f"{run / CONFIG} does not describe a model ({type(error).__name__}: {error}); "
+            "fit again with --overwrite"
         ) from None
     path = run / WEIGHTS
     try:

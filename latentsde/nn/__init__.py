@@ -6,4 +6,12 @@ from .fields import MLP, ConditionedMLP
 from .likelihoods import LIKELIHOODS, Likelihoods
 from .time_features import TimeFeatures
 
-__all__ = ["LIKELIHOODS", "MLP", "BackwardEncoder", "ConditionedMLP", "Context", "Likelihoods", "TimeFeatures"]
+__all__ = [
+    "LIKELIHOODS",
+    "MLP",
+    "BackwardEncoder",
+    "ConditionedMLP",
+    "Context",
+    "Likelihoods",
+    "TimeFeatures",
+]

@@ -9,7 +9,9 @@ from torch import Tensor
 
 
 class Ahead(NamedTuple):
-    """At a time: the summary of the observations ahead, the time to the next one, and 1 or 0 for whether there is one."""
+    """At a time: the summary of the observations ahead, the time to the next one, and 1 or 0 for whether
+    there is one.
+    """
 
     summary: Tensor
     gap: Tensor
@@ -45,7 +47,8 @@ class Context:
         index = index.clamp_max(last)
         gap = torch.where(exists, self.times.gather(1, index) - by_series, 0.0)
         rows = index + torch.arange(batch, device=t.device).unsqueeze(1) * (last + 1)
-        # One index_select on flattened rows: its backward is an index_add, faster and as deterministic as gather's scatter.
+        # One index_select on flattened rows: its backward is an index_add, faster and as deterministic as
+        # gather's scatter.
         flat = self.summaries.flatten(0, 1)
         summary = flat.index_select(0, rows.t().reshape(-1)).view(*leading, batch, -1)
         shape = (*leading, batch, 1)

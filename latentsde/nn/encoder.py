@@ -9,8 +9,8 @@ from torch import Tensor, nn
 class BackwardEncoder(nn.Module):
     """Summarises, at every observation, that observation and all later ones.
 
-    Input at a row: values (0 where missing), mask, the gap to the next row, `extra` features of the row (time of day, static
-    covariates). Gaps enter as they are and as log(1 + gap), in the model's time unit.
+    Input at a row: values (0 where missing), mask, the gap to the next row, `extra` features of the row (time
+    of day, static covariates). Gaps enter as they are and as log(1 + gap), in the model's time unit.
     """
 
     def __init__(self, features: int, extra: int, hidden: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -9,14 +11,16 @@ from torch import Tensor, nn
 class MLP(nn.Sequential):
     """Linear layers with tanh between: (..., inputs) -> (..., outputs).
 
-    tanh because its output is bounded: a drift -κ z + MLP(z) then pulls back from far away whatever was learned, and a long
-    sample cannot explode.
+    tanh because its output is bounded: a drift -κ z + MLP(z) then pulls back from far away whatever was
+    learned, and a long sample cannot explode.
     """
 
-    def __init__(self, inputs: int, hidden: int, outputs: int, *, layers: int = 2, zero_output: bool = False) -> None:
+    def __init__(
+        self, inputs: int, hidden: int, outputs: int, *, layers: int = 2, zero_output: bool = False
+    ) -> None:
         widths = [inputs] + [hidden] * layers
         modules: list[nn.Module] = []
-        for narrow, wide in zip(widths[:-1], widths[1:], strict=True):
+        for narrow, wide in pairwise(widths):
             modules += [nn.Linear(narrow, wide), nn.Tanh()]
         last = nn.Linear(widths[-1], outputs)
         if zero_output:
@@ -29,9 +33,11 @@ class MLP(nn.Sequential):
 
 
 class ConditionedMLP(nn.Module):
-    """One tanh layer over (state, known): outputs start at 0. What is known ahead enters through `condition`, for all times at once.
+    """One tanh layer over (state, known): outputs start at 0. What is known ahead enters through `condition`,
+    for all times at once.
 
-    A solver evaluates its fields a step at a time; the part of the first layer that does not see the state need not wait for it.
+    A solver evaluates its fields a step at a time; the part of the first layer that does not see the state
+    need not wait for it.
     """
 
     def __init__(self, state: int, known: int, hidden: int, outputs: int) -> None:

@@ -14,7 +14,8 @@ MIN_DEGREES = 2.1  # the variance of a Student t exists above 2
 
 
 class Likelihoods(nn.Module):
-    """One family for each feature; the decoder gives its location (for counts the log of its rate), the scale is learned.
+    """One family for each feature; the decoder gives its location (for counts the log of its rate), the scale
+    is learned.
 
     Values are in scaled units except for "poisson", whose features are counts and are never rescaled.
 
@@ -38,12 +39,17 @@ class Likelihoods(nn.Module):
         """(F,) degrees of freedom, used by "student-t" alone."""
         return softplus(self.raw_degrees) + MIN_DEGREES
 
-    def log_prob(self, location: Tensor, value: Tensor) -> Tensor:
-        """(..., F) log density of `value` (its log probability for counts); broadcasts."""
+    def log_prob(self, location: Tensor, value: Tensor, widened: Tensor | None = None) -> Tensor:
+        """(..., F) log density of `value` (its log probability for counts); broadcasts.
+
+        `widened` (..., F) adds to the scales in quadrature; counts have none.
+        """
         scale, degrees = self.scale, self.degrees
+        if widened is not None:
+            scale = (scale.square() + widened.square()).sqrt()
         columns = []
         for index, family in enumerate(self.families):
-            x, m, s = value[..., index], location[..., index], scale[index]
+            x, m, s = value[..., index], location[..., index], scale[..., index]
             if family == "normal":
                 column = -0.5 * ((x - m) / s).square() - s.log() - 0.5 * math.log(2.0 * math.pi)
             elif family == "laplace":
@@ -64,7 +70,10 @@ class Likelihoods(nn.Module):
         scale, degrees = self.scale, self.degrees
         factors = {"normal": torch.ones_like(scale), "laplace": 2.0 * torch.ones_like(scale)}
         factors |= {"student-t": degrees / (degrees - 2.0), "poisson": torch.zeros_like(scale)}
-        constant = torch.stack([factors[family][index] for index, family in enumerate(self.families)]) * scale.square()
+        constant = (
+            torch.stack([factors[family][index] for index, family in enumerate(self.families)])
+            * scale.square()
+        )
         return torch.where(self._counts(location), location.exp(), constant.expand_as(location))
 
     def sample(self, location: Tensor, generator: torch.Generator) -> Tensor:
@@ -97,7 +106,9 @@ class Likelihoods(nn.Module):
 
 def _student_t(squared: Tensor, scale: Tensor, degrees: Tensor) -> Tensor:
     half = 0.5 * (degrees + 1.0)
-    constant = torch.lgamma(half) - torch.lgamma(0.5 * degrees) - 0.5 * torch.log(math.pi * degrees) - scale.log()
+    constant = (
+        torch.lgamma(half) - torch.lgamma(0.5 * degrees) - 0.5 * torch.log(math.pi * degrees) - scale.log()
+    )
     return constant - half * torch.log1p(squared / degrees)
 
 

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 
 class TimeFeatures(nn.Module):
-    """Sines and cosines of a known period, `harmonics` of them: (...,) -> (..., count); nothing without a period.
+    """Sines and cosines of a known period, `harmonics` of them: (...,) -> (..., count); nothing without a
+    period.
 
     Args:
         period: in the model's time unit, or None.
@@ -24,5 +25,5 @@ class TimeFeatures(nn.Module):
         self.phase = phase
 
     def forward(self, t: Tensor) -> Tensor:
-        angles = (t - self.phase).unsqueeze(-1) * self.frequencies.to(t.dtype)  # type: ignore[union-attr,operator]
+        angles = (t - self.phase).unsqueeze(-1) * self.frequencies.to(t.dtype)  # type: ignore[operator]
         return torch.cat([angles.sin(), angles.cos()], dim=-1)

@@ -8,7 +8,6 @@ without pyplot and from matplotlib's defaults, so neither a user's settings nor 
 from __future__ import annotations
 
 import io
-import os
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,8 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import Formatter, MaxNLocator
+
+from latentsde.files import write_whole
 
 OBSERVED, WITHHELD, MODEL, REFERENCE, MUTED = "#2b2b2b", "#d55e00", "#0072b2", "#007a5a", "#767676"
 MODEL_50, MODEL_90, GUIDE = "#94c4e2", "#d8e9f5", "#ececec"
@@ -80,13 +81,7 @@ def save(figure: Figure, path: str | Path) -> Path:
     rendered = io.BytesIO()
     with style():
         figure.savefig(rendered, format=kind, metadata=fixed[kind])
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(rendered.getvalue())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
+    return write_whole(path, lambda temporary: temporary.write_bytes(rendered.getvalue()))
 
 
 def grid(rows: int, columns: int, *, width: float, height: float, **shared: Any) -> tuple[Figure, np.ndarray]:

@@ -10,7 +10,9 @@ _PREFERENCE = ("heun", "milstein", "euler")
 
 
 def fits(method: Method, equation: Equation) -> bool:
-    """Whether the method is right for the equation's calculus and noise; additive noise reads the same in both calculi."""
+    """Whether the method is right for the equation's calculus and noise; additive noise reads the same in
+    both calculi.
+    """
     right_calculus = not equation.has_noise or equation.is_additive or equation.calculus in method.calculus
     return right_calculus and equation.noise_type in method.noise
 

@@ -35,7 +35,9 @@ class ConstantStep:
 
 @dataclass(frozen=True)
 class GivenGrid:
-    """Steps at the given points and at every requested time; points outside the requested times are not used."""
+    """Steps at the given points and at every requested time; points outside the requested times are not
+    used.
+    """
 
     points: Sequence[float] | Tensor
 

@@ -13,9 +13,10 @@ class StepGrid:
     """The points of all steps and where the requested times are among them.
 
     Attributes:
-        points: float64 (steps + 1,) for all samples, or (steps + 1, batch); a sample whose grid is shorter than the longest one
-            stands still at its last time.
-        outputs: int64 (times,) or (times, batch), the index in `points` of every requested time: each is a step point.
+        points: float64 (steps + 1,) for all samples, or (steps + 1, batch); a sample whose grid is shorter
+            than the longest one stands still at its last time.
+        outputs: int64 (times,) or (times, batch), the index in `points` of every requested time: each is a
+            step point.
     """
 
     points: Tensor
@@ -35,9 +36,13 @@ def read_times(ts: object, batch: int | None) -> Tensor:
     times = ts.detach() if isinstance(ts, Tensor) else torch.as_tensor(ts, dtype=torch.float64)
     times = times.to("cpu", torch.float64)
     if times.dim() not in (1, 2) or len(times) < 2:
-        raise ValueError(f"ts must be at least two times, (times,) or (times, batch), got shape {tuple(times.shape)}")
+        raise ValueError(
+            f"ts must be at least two times, (times,) or (times, batch), got shape {tuple(times.shape)}"
+        )
     if times.dim() == 2 and times.shape[1] != batch:
-        raise ValueError(f"ts of shape {tuple(times.shape)} gives each sample its own times; y0 has {batch} samples")
+        raise ValueError(
+            f"ts of shape {tuple(times.shape)} gives each sample its own times; y0 has {batch} samples"
+        )
     if not bool(times.isfinite().all()):
         raise ValueError("ts has a time that is not finite")
     gaps = times.diff(dim=0)
@@ -56,10 +61,12 @@ def read_times(ts: object, batch: int | None) -> Tensor:
 
 
 def equal_steps(times: Tensor, dt: float) -> StepGrid:
-    """Every interval of `times` cut into the fewest equal steps of at most `dt`; a repeated time makes no step."""
+    """Every interval of `times` cut into the fewest equal steps of at most `dt`; a repeated time makes no
+    step.
+    """
     gaps = times.diff(dim=0)
-    # The slack keeps an interval of n dt, up to rounding, at n steps. Times that are float32 numbers come with float32's: of
-    # linspace(0, 1, 11) some gaps are 0.1 and a few 1e-8.
+    # The slack keeps an interval of n dt, up to rounding, at n steps. Times that are float32 numbers come
+    # with float32's: of linspace(0, 1, 11) some gaps are 0.1 and a few 1e-8.
     single = (times.to(torch.float32) == times).all(0)
     rounding = 4 * torch.finfo(torch.float32).eps * times.abs().amax(0) * single
     lengths = gaps.abs() * (1.0 - 1e-9) - rounding.clamp_max(1e-3 * dt)
@@ -82,20 +89,27 @@ def equal_steps(times: Tensor, dt: float) -> StepGrid:
     return StepGrid(torch.cat([points, times[-1:]]), outputs)
 
 
-def _points(times: Tensor, gaps: Tensor, counts: Tensor, starts: Tensor, interval: Tensor, index: Tensor) -> Tensor:
+def _points(
+    times: Tensor, gaps: Tensor, counts: Tensor, starts: Tensor, interval: Tensor, index: Tensor
+) -> Tensor:
     offset = (index - starts.gather(0, interval)).to(torch.float64)
     size = gaps.gather(0, interval) / counts.gather(0, interval).clamp_min(1)
     return times.gather(0, interval) + offset * size
 
 
 def given_steps(times: Tensor, grid: Tensor, rounding: float) -> StepGrid:
-    """The points of `grid` in the direction of `times`, and every requested time; points nearer than `rounding` are one."""
+    """The points of `grid` in the direction of `times`, and every requested time; points nearer than
+    `rounding` are one.
+    """
     if times.dim() == 2:
-        raise ValueError("a given grid serves one grid for all samples; with ts of shape (times, batch) use dt")
+        raise ValueError(
+            "a given grid serves one grid for all samples; with ts of shape (times, batch) use dt"
+        )
     descending = bool(times[-1] < times[0])
     ordered = times.flip(0) if descending else times
     inside = torch.unique(grid[(grid > ordered[0]) & (grid < ordered[-1])])
-    # A point that is a requested time, or the point before it, up to rounding is not a second one a rounding error away.
+    # A point that is a requested time, or the point before it, up to rounding is not a second one a rounding
+    # error away.
     near = rounding * ordered[[0, -1]].abs().max()
     above = torch.searchsorted(ordered, inside)
     apart = torch.minimum(ordered[above] - inside, inside - ordered[above - 1]) > near

@@ -14,18 +14,20 @@ SDE_TYPES = ("ito", "stratonovich")
 
 @runtime_checkable
 class SDE(Protocol):
-    """dy = f(t, y) dt + g(t, y) dW, read by `sde_type` as "ito" or "stratonovich". Any object will do; one without `g` is an ODE.
+    """dy = f(t, y) dt + g(t, y) dW, read by `sde_type` as "ito" or "stratonovich". Any object will do; one
+    without `g` is an ODE.
 
-    `noise_type` tells the shape of g for y of shape (batch, ...): "diagonal" the shape of y; "scalar" (*y.shape, 1);
-    "additive" and "general" (*y.shape, m). Diagonal noise that does not depend on y may say `additive = True`.
-    `t` is a 0-d tensor of y's dtype, or (batch, 1, ...) when each sample has its own grid.
+    `noise_type` tells the shape of g for y of shape (batch, ...): "diagonal" the shape of y; "scalar"
+    (*y.shape, 1); "additive" and "general" (*y.shape, m). Diagonal noise that does not depend on y may say
+    `additive = True`. `t` is a 0-d tensor of y's dtype, or (batch, 1, ...) when each sample has its own grid.
 
-    Optional: `prepare(ts)`, called once before the first step with the list of the very tensors that f and g will be given as `t`, for
-    work that does not depend on y.
+    Optional: `prepare(ts)`, called once before the first step with the list of the very tensors that f and g
+    will be given as `t`, for work that does not depend on y.
 
-    Optional: `functional(t, y, h, dW)`, the increments (batch,) of an additive functional of the path over a step of length h that
-    starts in y at t; `solve` adds them up by the left-point rule, whatever the method. With `functional_vectorized = True` it is
-    called for many steps at once, every argument with a leading axis of steps, t and h of shape (steps, batch or 1, 1, ...).
+    Optional: `functional(t, y, h, dW)`, the increments (batch,) of an additive functional of the path over a
+    step of length h that starts in y at t; `solve` adds them up by the left-point rule, whatever the method.
+    With `functional_vectorized = True` it is called for many steps at once, every argument with a leading
+    axis of steps, t and h of shape (steps, batch or 1, 1, ...).
     """
 
     noise_type: str
@@ -45,12 +47,16 @@ class Equation:
         self.diffusion_evaluations = 0
         self.has_noise = hasattr(sde, "g")
         if not hasattr(sde, "f"):
-            raise ValueError(f"{type(sde).__name__} has no f(t, y): an SDE needs a drift f and, unless it is an ODE, a diffusion g")
+            raise ValueError(
+                f"{type(sde).__name__} has no f(t, y): "
+                "an SDE needs a drift f and, unless it is an ODE, a diffusion g"
+            )
         if self.has_noise:
             for name, allowed in (("noise_type", NOISE_TYPES), ("sde_type", SDE_TYPES)):
                 if getattr(sde, name, None) not in allowed:
                     raise ValueError(
-                        f"{type(sde).__name__}.{name} is {getattr(sde, name, None)!r}; it must be one of {', '.join(allowed)}"
+                        f"{type(sde).__name__}.{name} is {getattr(sde, name, None)!r}; "
+                        f"it must be one of {', '.join(allowed)}"
                     )
         self.noise_type: str = sde.noise_type if self.has_noise else "none"
         self.calculus: str = sde.sde_type if self.has_noise else "none"
@@ -63,7 +69,10 @@ class Equation:
         if self.drift_evaluations == 0:
             drift_shapes, y_shapes = _shapes(drift), _shapes(y)
             if drift_shapes != y_shapes:
-                raise ValueError(f"f(t, y) has shape {drift_shapes} but y has {y_shapes}: the drift must have the shape of y")
+                raise ValueError(
+                    f"f(t, y) has shape {drift_shapes} but y has {y_shapes}: "
+                    "the drift must have the shape of y"
+                )
         self.drift_evaluations += 1
         return State(drift) if isinstance(drift, tuple) else drift
 
@@ -80,7 +89,9 @@ class Equation:
 
     def apply(self, diffusion: Value, dW: Value) -> Value:
         """The product of a diffusion, as `g` returned it, and an increment: of y's shape."""
-        product = {"diagonal": _diagonal, "scalar": _matrix, "additive": _matrix, "general": _matrix}[self.noise_type]
+        product = {"diagonal": _diagonal, "scalar": _matrix, "additive": _matrix, "general": _matrix}[
+            self.noise_type
+        ]
         return each(product, diffusion, dW)
 
     def g_prod(self, t: Any, y: Value, dW: Value) -> Value:
@@ -88,7 +99,8 @@ class Equation:
         return self.apply(self.g(t, y), dW)
 
     def noise_shape(self, t: Any, y: Value) -> Any:
-        """The shape of W: (batch, ...), a tuple of shapes for a tuple state, None in it for components without noise.
+        """The shape of W: (batch, ...), a tuple of shapes for a tuple state, None in it for components
+        without noise.
 
         Evaluates g where only g knows it; the first step then reuses that value.
         """
@@ -118,7 +130,8 @@ class Equation:
             if not fits:
                 wanted = expected or f"(*{tuple(part.shape)}, m)"
                 raise ValueError(
-                    f"g(t, y) has shape {tuple(d.shape)}; {self.noise_type} noise for y of shape {tuple(part.shape)} needs {wanted}"
+                    f"g(t, y) has shape {tuple(d.shape)}; {self.noise_type} noise for y of shape "
+                    f"{tuple(part.shape)} needs {wanted}"
                 )
 
 

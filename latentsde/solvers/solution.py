@@ -12,8 +12,8 @@ from torch import Tensor
 class Stats:
     """What a solve cost and what it chose.
 
-    `steps` counts the solver's steps (of the longest sample where each has its own grid), `rejected` those taken back; `seed` is
-    None for an ODE and for a path that the caller gave.
+    `steps` counts the solver's steps (of the longest sample where each has its own grid), `rejected` those
+    taken back; `seed` is None for an ODE and for a path that the caller gave.
     """
 
     steps: int
@@ -32,7 +32,8 @@ class Solution:
         ts: the requested times, float64, (times,) or (times, batch).
         ys: (times, *y0.shape), or a tuple of such tensors; ys[0] is y0.
         stats: costs and choices.
-        functional: (times, batch), the additive functional of the SDE accumulated since ts[0]; None if the SDE has none.
+        functional: (times, batch), the additive functional of the SDE accumulated since ts[0]; None if the
+            SDE has none.
     """
 
     ts: Tensor

@@ -34,22 +34,26 @@ def solve(
     seed: int | None = None,
     adjoint: str = "direct",
 ) -> Solution:
-    """Solve dy = f dt + g dW, or dy = f dt for an object without g, from y0 at ts[0] through every time of ts.
+    """Solve dy = f dt + g dW, or dy = f dt for an object without g, from y0 at ts[0] through every time of
+    ts.
 
     Args:
         sde: see `SDE`.
-        y0: (batch, ...), any shape, or a tuple of tensors (f and g then take and return tuples; None in g's is no noise there).
-        ts: at least two times, increasing or decreasing: (times,) for all samples, or (times, batch) for each its own, padded by
-            repeating its last time. Every one of them is a step point.
+        y0: (batch, ...), any shape, or a tuple of tensors (f and g then take and return tuples; None in g's
+            is no noise there).
+        ts: at least two times, increasing or decreasing: (times,) for all samples, or (times, batch) for each
+            its own, padded by repeating its last time. Every one of them is a step point.
         method: a name in `METHODS`; by default one that fits the noise, named in `stats.method`.
-        dt: the largest step, positive in both directions of time. Or a `controller`, which makes the steps itself.
-        path: the noise, of y's shape for diagonal noise, (batch, 1) for scalar, (batch, m) for additive and general; a matching
-            tuple for a tuple state. Without it one is made, aligned to the steps, from `seed`, or from a fresh seed that
-            `stats.seed` records.
+        dt: the largest step, positive in both directions of time. Or a `controller`, which makes the steps
+            itself.
+        path: the noise, of y's shape for diagonal noise, (batch, 1) for scalar, (batch, m) for additive and
+            general; a matching tuple for a tuple state. Without it one is made, aligned to the steps, from
+            `seed`, or from a fresh seed that `stats.seed` records.
         adjoint: how gradients are taken; "direct" differentiates the steps.
 
     Raises:
-        ValueError: a method that does not fit, shapes that do not match, ts that is not monotone, neither dt nor controller.
+        ValueError: a method that does not fit, shapes that do not match, ts that is not monotone, neither dt
+            nor controller.
     """
     y0 = State(y0) if isinstance(y0, tuple) else y0
     first = y0[0] if isinstance(y0, State) else y0
@@ -110,7 +114,9 @@ def solve(
 
 
 class _Clock:
-    """The grid's times and steps as the methods take them: 0-d tensors and numbers, or shaped to broadcast over y."""
+    """The grid's times and steps as the methods take them: 0-d tensors and numbers, or shaped to broadcast
+    over y.
+    """
 
     def __init__(self, grid: StepGrid, y0: Value) -> None:
         first = y0[0] if isinstance(y0, State) else y0
@@ -134,7 +140,9 @@ class _Clock:
 
 
 class _Functional:
-    """Adds up an SDE's additive functional by the left-point rule, a step at a time or a block of steps at once."""
+    """Adds up an SDE's additive functional by the left-point rule, a step at a time or a block of steps at
+    once.
+    """
 
     def __init__(self, sde: Any) -> None:
         self.sde = sde
@@ -152,10 +160,17 @@ class _Functional:
         axes = (1,) * first.dim()
         t = torch.stack(clock.t[start : start + len(before)])
         if clock.per_sample:
-            h = torch.stack([part[0] if isinstance(part, State) else part for part in clock.h[start : start + len(before)]])
+            h = torch.stack(
+                [
+                    part[0] if isinstance(part, State) else part
+                    for part in clock.h[start : start + len(before)]
+                ]
+            )
         else:
             t = t.view(-1, *axes)
-            h = torch.tensor(clock.h[start : start + len(before)], dtype=first.dtype, device=first.device).view(-1, *axes)
+            h = torch.tensor(
+                clock.h[start : start + len(before)], dtype=first.dtype, device=first.device
+            ).view(-1, *axes)
         y = each(lambda *parts: torch.stack(parts), *before)
         self.parts.append(self.sde.functional(t, y, h, dW))
 
@@ -180,9 +195,12 @@ def _wanted_points(grid: StepGrid) -> list[bool]:
 
 
 def _pick(stacked: Tensor, rank: Tensor) -> Tensor:
-    """Rows (times, ...) of `stacked` (kept, batch, ...) at `rank` (times,), or (times, batch) with a row for each sample."""
+    """Rows (times, ...) of `stacked` (kept, batch, ...) at `rank` (times,), or (times, batch) with a row for
+    each sample.
+    """
     if rank.dim() == 1:
-        # All kept points are asked for, once each and in order, unless the grid's only further point is its first.
+        # All kept points are asked for, once each and in order, unless the grid's only further point is its
+        # first.
         return stacked if len(rank) == len(stacked) else stacked[rank]
     batch = stacked.shape[1]
     flat = (rank * batch + torch.arange(batch)).reshape(-1).to(stacked.device)
@@ -219,6 +237,10 @@ def _check(y0: Value, dt: float | None, controller: Controller | None, adjoint: 
 
 
 def _check_path(path: Any, shape: Any) -> None:
-    given = tuple(None if part is None else part.shape for part in path) if isinstance(path, tuple) else path.shape
+    given = (
+        tuple(None if part is None else part.shape for part in path)
+        if isinstance(path, tuple)
+        else path.shape
+    )
     if given != shape:
         raise ValueError(f"the path has shape {given}; this equation's noise needs {shape}")

@@ -1,4 +1,6 @@
-"""State: a tuple of tensors that adds and scales like one tensor, so that a method is written once for both."""
+"""State: a tuple of tensors that adds and scales like one tensor, so that a method is written once for
+both.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ def _multiply(a: Any, b: Any) -> Any:
 
 
 def each(operation: Callable[..., Any], *values: Any) -> Any:
-    """`operation` on every component, None where the first value has none; on the value itself where it is a tensor."""
+    """`operation` on every component, None where the first value has none; on the value itself where it is a
+    tensor.
+    """
     if isinstance(values[0], tuple):
         return State(None if parts[0] is None else operation(*parts) for parts in zip(*values, strict=True))
     return operation(*values)

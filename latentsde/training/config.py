@@ -39,7 +39,7 @@ class TrainingConfig:
     learning_rate: float = 1e-2
     warmup_steps: int = 50
     final_learning_rate: float = 0.03
-    weight_decay: float = 0.0
+    weight_decay: float = 0.2
     clip: float = 1.0
     anneal_steps: int = 300
     samples: int = 1

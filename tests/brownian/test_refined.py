@@ -1,4 +1,4 @@
-"""RefinedPath: the law of a Brownian path, whatever points are asked for, and fixed at the multiples of its spacing."""
+"""RefinedPath: a Brownian path whatever points are asked for, and fixed at the multiples of its spacing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def test_increments_are_independent_normals_of_the_right_variance() -> None:
     assert (w[~kept] == 0).all()
     scaled = w[kept] / length[kept].sqrt().unsqueeze(1)
     covariance = scaled @ scaled.T / DRAWS
-    error = torch.full_like(covariance, 1.0 / math.sqrt(DRAWS)) * (1.0 + (math.sqrt(2.0) - 1.0) * torch.eye(6))
+    error = torch.full_like(covariance, 1.0 / math.sqrt(DRAWS)) * (
+        1.0 + (math.sqrt(2.0) - 1.0) * torch.eye(6)
+    )
     assert ((covariance - torch.eye(6)).abs() < 5.0 * error).all()
 
 
@@ -52,6 +54,23 @@ def test_a_sample_does_not_depend_on_the_others_grids() -> None:
         )
         alone = own.increments(grids[:, k : k + 1]).W[:, 0]
         torch.testing.assert_close(path.increments(grids).W[:, k], alone, rtol=0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("end", [0.0, 0.3, 0.5, 1.25, 1.5])
+@pytest.mark.parametrize("descending", [False, True])
+def test_a_sample_does_not_depend_on_its_padding(end: float, descending: bool) -> None:
+    own = torch.tensor([0.0, 0.13, 0.2, end], dtype=torch.float64).sort().values
+    own = own.flip(0) if descending else own
+    plain = refined(own).increments(own).W
+    for padding in (1, 2, 5):
+        padded = torch.cat([own, own[-1:].expand(padding)])
+        w = refined(padded).increments(padded).W
+        assert torch.equal(w[:3], plain) and (w[3:] == 0).all()
+
+
+def test_a_path_may_stand_at_its_beginning() -> None:
+    grid = torch.zeros(3, dtype=torch.float64)
+    assert (refined(grid).increments(grid).W == 0).all()
 
 
 def test_backwards_is_the_same_path() -> None:

@@ -21,16 +21,18 @@ def frame(series: int = 6, seed: int = 0, scale: float = 1.0) -> pd.DataFrame:
         values[rng.uniform(size=values.shape) < 0.3] = np.nan
         values[0] = 1.0 * scale
         parts.append(
-            pd.DataFrame(
-                {"who": f"s{k}", "t": times, "a": values[:, 0], "b": values[:, 1], "age": 40.0 + k}
-            )
+            pd.DataFrame({"who": f"s{k}", "t": times, "a": values[:, 0], "b": values[:, 1], "age": 40.0 + k})
         )
     return pd.concat(parts, ignore_index=True)
 
 
 def small_series(**options: float) -> IrregularSeries:
     return IrregularSeries.from_frame(
-        frame(**options), id="who", time="t", values=["a", "b"], static=["age"]  # type: ignore[arg-type]
+        frame(**options),
+        id="who",
+        time="t",
+        values=["a", "b"],
+        static=["age"],  # type: ignore[arg-type]
     )
 
 

@@ -49,7 +49,12 @@ def test_a_batch_costs_the_steps_of_its_longest_series() -> None:
 def test_unobserved_values_do_not_matter() -> None:
     batch = collate(SERIES, EVERYONE, MODEL.scaler)
     spoiled = type(batch)(
-        batch.ids, batch.times, torch.where(batch.mask, batch.values, 77.0), batch.mask, batch.static, batch.lengths
+        batch.ids,
+        batch.times,
+        torch.where(batch.mask, batch.values, 77.0),
+        batch.mask,
+        batch.static,
+        batch.lengths,
     )
     torch.testing.assert_close(parts(MODEL.elbo(batch, seed=1)), parts(MODEL.elbo(spoiled, seed=1)))
 
@@ -74,7 +79,9 @@ def test_the_diffusion_stays_between_its_bounds() -> None:
 
 
 class OneObservation:
-    """A Brownian motion σW from 0, given one noisy observation `m` of its end: its exact posterior, and the bridge's contraction."""
+    """A Brownian motion σW from 0, given one noisy observation `m` of its end: its exact posterior, and the
+    bridge's contraction.
+    """
 
     noise_type, sde_type, additive = "diagonal", "ito", True
 
@@ -129,19 +136,25 @@ def test_bridged_path_kl_without_contraction_is_path_kl() -> None:
 
 
 def test_the_initial_state_sticks_the_landing_too() -> None:
-    """At q(z0) = p(z0) the sampled KL of z0 is 0 for every draw and its gradient in q's parameters is 0, not only on average."""
+    """At q(z0) = p(z0) the sampled KL of z0 is 0 for every draw and its gradient in q's parameters is 0, not
+    only on average.
+    """
     mean, log_std = torch.zeros(4, requires_grad=True), torch.zeros(4, requires_grad=True)
     z0 = mean + log_std.exp() * torch.randn(100, 4, generator=torch.Generator().manual_seed(0))
-    kl = _log_normal(z0, mean.detach(), log_std.exp().detach()) - _log_normal(z0, torch.zeros(4), torch.ones(4))
+    kl = _log_normal(z0, mean.detach(), log_std.exp().detach()) - _log_normal(
+        z0, torch.zeros(4), torch.ones(4)
+    )
     gradients = torch.autograd.grad(kl.sum(), (mean, log_std))
     assert kl.abs().max() == 0.0
     assert max(g.abs().max() for g in gradients) < 1e-5
 
 
 def test_the_bound_is_below_the_likelihood_of_a_model_whose_likelihood_is_known() -> None:
-    """A model made linear by hand: one latent Ornstein-Uhlenbeck state, identity decoder; Kalman filter on its Euler chain.
+    """A model made linear by hand: one latent Ornstein-Uhlenbeck state, identity decoder; Kalman filter on
+    its Euler chain.
 
-    False-alarm rate below 1e-6: the mean of 4,000 estimates is held 5 standard errors above the likelihood at most.
+    False-alarm rate below 1e-6: the mean of 4,000 estimates is held 5 standard errors above the likelihood at
+    most.
     """
     series = small_series(seed=5).select([0])
     only_a = series.with_values(np.where([True, False], series.values, np.nan))
@@ -157,13 +170,17 @@ def test_the_bound_is_below_the_likelihood_of_a_model_whose_likelihood_is_known(
     with torch.no_grad():
         value = model.elbo(batch, seed=0, samples=4000)
         exact = kalman(model, batch)
-        spread = torch.stack([model.elbo(batch, seed=s).value()[0] for s in range(40)]).std() / math.sqrt(4000)
+        spread = torch.stack([model.elbo(batch, seed=s).value()[0] for s in range(40)]).std() / math.sqrt(
+            4000
+        )
     assert value.value()[0] < exact + 5.0 * spread
     assert value.value()[0] > exact - 500.0  # and is not vacuous
 
 
 def kalman(model: LatentSDE, batch: Batch) -> float:
-    """Exact log-likelihood of the first feature under the Euler chain of a linear prior on the batch's own step grid."""
+    """Exact log-likelihood of the first feature under the Euler chain of a linear prior on the batch's own
+    step grid.
+    """
     observed = model.model_time(batch.times)[0]
     grid = ConstantStep(model.config.dt / model.config.time_scale).grid(
         torch.cat([torch.zeros(1, 1, dtype=torch.float64), observed.unsqueeze(1)])

@@ -43,7 +43,9 @@ def test_a_loaded_run_predicts_what_the_model_did(run: Path) -> None:
         ("model.safetensors", b"not weights", r"model\.safetensors cannot be read"),
     ],
 )
-def test_a_damaged_run_names_the_file_and_the_remedy(run: Path, file: str, content: bytes | None, message: str) -> None:
+def test_a_damaged_run_names_the_file_and_the_remedy(
+    run: Path, file: str, content: bytes | None, message: str
+) -> None:
     if content is None:
         (run / file).unlink()
     else:

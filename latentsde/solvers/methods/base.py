@@ -15,7 +15,9 @@ BOTH = frozenset({"ito", "stratonovich"})
 
 @dataclass(frozen=True)
 class Order:
-    """Strong order of convergence by class of noise: general, commutative (diagonal and scalar among it), additive."""
+    """Strong order of convergence by class of noise: general, commutative (diagonal and scalar among it),
+    additive.
+    """
 
     strong: float
     strong_commutative: float
@@ -25,8 +27,8 @@ class Order:
 class Step(NamedTuple):
     """One step: from t0 to t1 = t0 + h (h < 0 backwards in time), with the path's increment over it.
 
-    t0 and t1 are 0-d tensors, or (batch, 1, ...) with a grid for each sample; h is a number, or shaped to multiply y, and h_noise
-    the same shaped to multiply W, which is None for an ODE.
+    t0 and t1 are 0-d tensors, or (batch, 1, ...) with a grid for each sample; h is a number, or shaped to
+    multiply y, and h_noise the same shaped to multiply W, which is None for an ODE.
     """
 
     t0: Any
@@ -37,7 +39,9 @@ class Step(NamedTuple):
 
 
 class Method(ABC):
-    """A one-step method. What it may be used for stands in its class attributes and is checked once, by `solve`."""
+    """A one-step method. What it may be used for stands in its class attributes and is checked once, by
+    `solve`.
+    """
 
     calculus: ClassVar[frozenset[str]]
     noise: ClassVar[frozenset[str]] = ANY_NOISE

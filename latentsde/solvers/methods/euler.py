@@ -1,6 +1,7 @@
 """Euler-Maruyama: drift and noise from the start of the step.
 
-Kloeden & Platen 1992, section 10.2. Strong order 0.5, 1.0 for additive noise. For ODEs: the forward Euler method.
+Kloeden & Platen 1992, section 10.2. Strong order 0.5, 1.0 for additive noise. For ODEs: the forward Euler
+method.
 """
 
 from __future__ import annotations

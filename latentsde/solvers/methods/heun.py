@@ -1,6 +1,7 @@
 """Heun: the explicit trapezium rule for drift and noise.
 
-Kloeden & Platen 1992, section 15.5; Rößler 2010. Strong order 1.0 for commutative noise, 0.5 otherwise; order 2 for ODEs.
+Kloeden & Platen 1992, section 15.5; Rößler 2010. Strong order 1.0 for commutative noise, 0.5 otherwise; order
+2 for ODEs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Midpoint: drift and noise from the predicted middle of the step.
 
-Kloeden & Platen 1992, section 15.5; Rößler 2010. Strong order 1.0 for commutative noise, 0.5 otherwise; order 2 for ODEs.
+Kloeden & Platen 1992, section 15.5; Rößler 2010. Strong order 1.0 for commutative noise, 0.5 otherwise; order
+2 for ODEs.
 """
 
 from __future__ import annotations

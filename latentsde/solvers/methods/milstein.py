@@ -1,8 +1,10 @@
-"""Milstein without derivatives: Euler plus the iterated integral, its derivative by a finite difference along g.
+"""Milstein without derivatives: Euler plus the iterated integral, its derivative by a finite difference along
+g.
 
-Kloeden & Platen 1992, section 11.1; Rößler 2010. Strong order 1.0 for diagonal and scalar noise. In the Itô reading the iterated
-integral is (W² - |h|)/2, in the Stratonovich one W²/2. With scalar noise the difference is taken along the vector g, so that
-coupled equations are right too; diagonal noise is read as g_i depending on y_i alone.
+Kloeden & Platen 1992, section 11.1; Rößler 2010. Strong order 1.0 for diagonal and scalar noise. In the Itô
+reading the iterated integral is (W² - |h|)/2, in the Stratonovich one W²/2. With scalar noise the difference
+is taken along the vector g, so that coupled equations are right too; diagonal noise is read as g_i depending
+on y_i alone.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Reversible Heun: a leapfrog pair (y, z) whose step can be undone exactly, at one evaluation of f and g a step.
+"""Reversible Heun: a leapfrog pair (y, z) whose step can be undone exactly, at one evaluation of f and g a
+step.
 
-Kidger, Foster, Li & Lyons 2021, "Efficient and accurate gradients for neural SDEs", algorithm 1. Strong order 0.5 for general noise,
-1.0 for additive noise.
+Kidger, Foster, Li & Lyons 2021, "Efficient and accurate gradients for neural SDEs", algorithm 1. Strong order
+0.5 for general noise, 1.0 for additive noise.
 """
 
 from __future__ import annotations

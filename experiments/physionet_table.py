@@ -1,0 +1,75 @@
+"""The ICU stays of PhysioNet 2012 as one long table for `latentsde fit`.
+
+    python experiments/physionet_table.py --root DIR --stays 500 --out stays.csv
+    latentsde fit stays.csv --id id --time hours --static age,gender,height,icu_type --out runs/stays
+
+DIR holds set-a.tar.gz (and set-b.tar.gz for --set b): a text file for each stay with lines
+HH:MM,parameter,value (Silva et al. 2012, PhysioNet/CinC Challenge; Open Data Commons Attribution License). A
+row of the table is one minute of one stay with
+anything measured: id, hours since admission, 36 features, and four descriptors as static covariates. -1 means
+unknown and becomes an empty field; values of one parameter repeated in the same minute are averaged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+DESCRIPTORS = {"Age": "age", "Gender": "gender", "Height": "height", "ICUType": "icu_type"}
+# Whether the patient is ventilated is a switch, recorded only while it is on: no series of values.
+LEFT_OUT = ("RecordID", "MechVent")
+
+
+def stays(archive: Path, count: int) -> Iterator[pd.DataFrame]:
+    """The first `count` stays of an archive by record number: columns id, hours, Parameter, Value."""
+    with tarfile.open(archive) as tar:
+        members = sorted((m for m in tar.getmembers() if m.name.endswith(".txt")), key=lambda m: m.name)
+        for member in members[:count]:
+            file = tar.extractfile(member)
+            assert file is not None
+            stay = pd.read_csv(io.BytesIO(file.read()))
+            clock = stay["Time"].str.split(":", expand=True).astype(int)
+            stay["hours"] = (clock[0] + clock[1] / 60).round(6)
+            stay["id"] = Path(member.name).stem
+            yield stay[["id", "hours", "Parameter", "Value"]]
+
+
+def table(records: pd.DataFrame) -> pd.DataFrame:
+    """One row for each stay and minute, one column for each parameter."""
+    # Unknown, and lines whose parameter is blank.
+    records = records[(records["Value"] != -1) & records["Parameter"].notna()]
+    records = records[~records["Parameter"].isin(LEFT_OUT)]
+    described = records["Parameter"].isin(list(DESCRIPTORS))
+    wide = records[~described].pivot_table(
+        index=["id", "hours"], columns="Parameter", values="Value", aggfunc="mean"
+    )
+    static = records[described].pivot_table(index="id", columns="Parameter", values="Value", aggfunc="first")
+    wide.columns = wide.columns.str.lower()
+    return wide.reset_index().merge(static.rename(columns=DESCRIPTORS).reset_index(), on="id", how="left")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--root", type=Path, required=True, help="directory of the archives")
+    parser.add_argument("--set", choices=("a", "b"), default="a")
+    parser.add_argument("--stays", type=int, default=500)
+    parser.add_argument("--out", type=Path, required=True)
+    asked = parser.parse_args()
+    wide = table(pd.concat(stays(asked.root / f"set-{asked.set}.tar.gz", asked.stays), ignore_index=True))
+    wide.to_csv(asked.out, index=False, float_format="%.6g")
+    features = wide.columns.difference(["id", "hours", *DESCRIPTORS.values()])
+    missing = wide[features].isna().to_numpy().mean()
+    print(
+        f"{asked.out}: {wide['id'].nunique()} stays, {len(wide)} rows, {len(features)} features, {missing:.1%} missing"
+    )
+
+
+if __name__ == "__main__":
+    main()

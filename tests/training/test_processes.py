@@ -1,0 +1,91 @@
+"""Two processes train as one: the same batches, noise and losses; and one's error is everybody's."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from . import tiny
+
+ROOT = Path(__file__).resolve().parents[2]
+TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m")
+# A batch of all nine series: one process gets five of them, the other four.
+SETTINGS = {"batch_size": 64, "log_every": 1}
+
+
+def launch(out: Path, *launcher: str, **settings: Any) -> subprocess.CompletedProcess[str]:
+    arguments = [*launcher, "tests.training.tiny", str(out), json.dumps(SETTINGS | settings)]
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def numbers(out: Path) -> np.ndarray:
+    names = ("loss", "elbo", "log_likelihood", "kl_initial", "kl_path")
+    return np.array([[float(row[name] or "nan") for name in names] for row in tiny.history(out)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", [(), TORCHRUN], ids=["spawn", "torchrun"])
+def test_two_processes_have_the_losses_of_one(tmp_path: Path, launcher: tuple[str, ...]) -> None:
+    tiny.run(tmp_path / "one", **SETTINGS)
+    finished = launch(tmp_path / "two", *launcher, processes=2)
+    assert finished.returncode == 0, finished.stderr
+    one, two = numbers(tmp_path / "one"), numbers(tmp_path / "two")
+    difference = np.nanmax(np.abs(one - two))
+    print(f"largest difference of the losses and their parts: {difference:.1e}")
+    assert difference < 1e-5
+    assert [row["step"] for row in tiny.history(tmp_path / "one")] == [
+        row["step"] for row in tiny.history(tmp_path / "two")
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_every_process_and_the_run_can_be_resumed(
+    tmp_path: Path, processes: int, number: signal.Signals
+) -> None:
+    out = tmp_path / "run"
+    settings = {"steps": 100_000, "patience": 0, "processes": processes, "progress": True}
+    command = [sys.executable, "-m", "tests.training.tiny", str(out), json.dumps(SETTINGS | settings)]
+    # The pipe stays open until the last process that has inherited it is gone.
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, restore_signals=True) as process:
+        assert process.stderr is not None
+        while b"best at" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(number)
+        process.stderr.read()
+        assert process.wait() in (-number, 128 + number)
+    state = tiny.checkpoint(out)["state"]
+    steps = tiny.history(out)[-1]["step"]
+    assert 0 < state["step"] <= int(steps) <= state["step"] + 4
+    (out / "config.json").write_text(
+        (out / "config.json").read_text().replace("100000", str(state["step"] + 3))
+    )
+    assert (
+        tiny.run(out, steps=state["step"] + 3, patience=0, resume=True, **SETTINGS).steps == state["step"] + 3
+    )
+
+
+@pytest.mark.slow
+def test_divergence_in_a_process_is_reported_in_one_sentence(tmp_path: Path) -> None:
+    finished = launch(tmp_path / "run", processes=2, learning_rate=1e30, clip=0.0)
+    assert finished.returncode == 1
+    last = finished.stderr.strip().splitlines()[-1]
+    assert last.startswith("latentsde.errors.TrainingDiverged: training diverged at step")
+    assert "last.ckpt" in last
+    assert not (tmp_path / "run" / "model.safetensors").exists()
