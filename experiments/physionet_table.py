@@ -1,13 +1,13 @@
 """The ICU stays of PhysioNet 2012 as one long table for `latentsde fit`.
 
-    python experiments/physionet_table.py --root DIR --stays 500 --out stays.csv
+    python experiments/physionet_table.py --root DATA --stays 500 --out stays.csv
     latentsde fit stays.csv --id id --time hours --static age,gender,height,icu_type --out runs/stays
 
-DIR holds set-a.tar.gz (and set-b.tar.gz for --set b): a text file for each stay with lines
+DATA holds physionet2012/set-a.tar.gz (and set-b.tar.gz for --set b): a text file for each stay with lines
 HH:MM,parameter,value (Silva et al. 2012, PhysioNet/CinC Challenge; Open Data Commons Attribution License). A
-row of the table is one minute of one stay with
-anything measured: id, hours since admission, 36 features, and four descriptors as static covariates. -1 means
-unknown and becomes an empty field; values of one parameter repeated in the same minute are averaged.
+row of the table is one minute of one stay with anything measured: id, hours since admission, 36 features, and
+four descriptors as static covariates. -1 means unknown and becomes an empty field; values of one parameter
+repeated in the same minute are averaged.
 """
 
 from __future__ import annotations
@@ -57,17 +57,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--root", type=Path, required=True, help="directory of the archives")
+    parser.add_argument("--root", type=Path, required=True, help="directory that holds physionet2012/")
     parser.add_argument("--set", choices=("a", "b"), default="a")
     parser.add_argument("--stays", type=int, default=500)
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
-    wide = table(pd.concat(stays(asked.root / f"set-{asked.set}.tar.gz", asked.stays), ignore_index=True))
+    archive = asked.root / "physionet2012" / f"set-{asked.set}.tar.gz"
+    wide = table(pd.concat(stays(archive, asked.stays), ignore_index=True))
     wide.to_csv(asked.out, index=False, float_format="%.6g")
     features = wide.columns.difference(["id", "hours", *DESCRIPTORS.values()])
     missing = wide[features].isna().to_numpy().mean()
     print(
-        f"{asked.out}: {wide['id'].nunique()} stays, {len(wide)} rows, {len(features)} features, {missing:.1%} missing"
+        f"{asked.out}: {wide['id'].nunique()} stays, {len(wide)} rows, {len(features)} features, "
+        f"{missing:.1%} missing"
     )
 
 

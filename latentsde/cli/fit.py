@@ -138,6 +138,7 @@ def fit(
     from latentsde.cli.likelihoods import parse_likelihoods
     from latentsde.cli.pipeline import Plan, carry_out, schedule_for
     from latentsde.cli.source import read_to_fit
+    from latentsde.cli.steps import check_fit
     from latentsde.cli.study import study_of
     from latentsde.models import config_for
     from latentsde.training import TrainingConfig, check_directory
@@ -164,7 +165,8 @@ def fit(
         origin=origin,
         period=period,
     )
-    config_for(series, **model)  # complains of what does not fit the data, those withheld included
+    # For all of the data, so that what is withheld is checked as well.
+    check_fit(series, config_for(series, **model))
     study = study_of(series, section, seed=seed, period=period)
     plan = Plan(out, training, model, samples=samples, threads=threads, resume=resume, overwrite=overwrite)
     carry_out(study, plan)

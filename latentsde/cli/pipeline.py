@@ -62,7 +62,8 @@ def carry_out(study: Study, plan: Plan) -> None:
     """Do what is left to do of the run in `plan.out`, and print what came of it."""
     torch.set_num_threads(plan.threads)
     print(study.rule[0].upper() + study.rule[1:] + ".")
-    model = LatentSDE.for_series(study.train, seed=plan.training.seed, period=study.period, **plan.model)
+    options = {"period": study.period, "start": study.start, **plan.model}
+    model = LatentSDE.for_series(study.train, seed=plan.training.seed, **options)
     evaluation = {"samples": plan.samples, "seed": plan.training.seed, "tasks": [t.name for t in study.tasks]}
     try:
         result = fit(

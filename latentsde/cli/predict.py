@@ -61,6 +61,7 @@ def predict(
 
     from latentsde.cli.output import check_output, write_table
     from latentsde.cli.source import series_of_file, series_of_fit
+    from latentsde.cli.steps import check_query
     from latentsde.cli.times import asked_times
     from latentsde.models import load
 
@@ -69,6 +70,7 @@ def predict(
     fitted = load(run)
     series = series_of_fit(run) if data is None else series_of_file(run, data)
     chosen, asked = asked_times(times, series)
+    check_query(asked, fitted.model.config)
     if paths is None:
         frame = fitted.predict(chosen, asked, samples=samples, seed=seed)
     else:

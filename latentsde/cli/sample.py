@@ -42,6 +42,7 @@ def sample(
 
     from latentsde.cli.output import check_output, write_table
     from latentsde.cli.source import series_of_file, series_of_fit
+    from latentsde.cli.steps import check_query
     from latentsde.cli.times import asked_times
     from latentsde.models import load
 
@@ -50,6 +51,7 @@ def sample(
     fitted = load(run)
     series = series_of_fit(run) if data is None else series_of_file(run, data)
     _, asked = asked_times(times, series.select([0]))
+    check_query(asked, fitted.model.config)
     frame = fitted.sample(series, asked[0].tolist(), n=n, seed=seed)
     write_table(frame, out, series)
     print(f"{n} series, {len(frame)} rows: {out}")

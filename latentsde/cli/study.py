@@ -31,6 +31,7 @@ class Study:
     Attributes:
         data: the `data` section of config.json.
         period: of a known rhythm, in the data's unit, for model and baselines.
+        start: the earliest time of all series, those not trained on included.
         units: of the features, for figures and tables, where known.
         rule: one sentence on who is trained on and what is withheld.
     """
@@ -41,6 +42,7 @@ class Study:
     tasks: list[Task]
     period: float | None
     rule: str
+    start: float
     units: Mapping[str, str] | None = None
 
 
@@ -57,7 +59,7 @@ def study_of(series: IrregularSeries, section: dict[str, Any], *, seed: int, per
             "leave it out with --values, or choose another --seed"
         )
     data = {**section, "splits": sizes, "split_rule": rule, "split_seed": seed}
-    return Study(data, train, validation, answerable(tasks), period, rule)
+    return Study(data, train, validation, answerable(tasks), period, rule, float(series.times.min()))
 
 
 def weather_study(*, period: float) -> Study:
@@ -85,7 +87,7 @@ def weather_study(*, period: float) -> Study:
         "split_rule": rule,
         "split_seed": 0,
     }
-    return Study(data, train.visible, validation.visible, tasks, period, rule, UNITS)
+    return Study(data, train.visible, validation.visible, tasks, period, rule, 0.0, UNITS)
 
 
 def study_of_run(run: Path) -> Study:

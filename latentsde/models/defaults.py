@@ -21,6 +21,7 @@ def config_for(
     *,
     likelihoods: str | Mapping[str, str] = "normal",
     dt: float | None = None,
+    start: float | None = None,
     **sizes: Any,
 ) -> LatentSDEConfig:
     """The configuration for a data set: start, time scale and step from its times, the rest by name.
@@ -30,6 +31,7 @@ def config_for(
         likelihoods: one family for all features, or {feature: family}, the others "normal".
         dt: the largest step in the data's unit; by default a round number near 1/64 of the typical span of a
             series.
+        start: the time of z0, where series to validate or test on begin earlier than these.
         sizes: any other field of `LatentSDEConfig`.
     """
     if isinstance(likelihoods, str):
@@ -50,7 +52,7 @@ def config_for(
         features=series.features,
         static=series.static_names,
         likelihoods=families,
-        start=float(series.times.min()),
+        start=float(series.times.min()) if start is None else start,
         time_scale=span / _SPANS,
         dt=round_number(span / _STEPS) if dt is None else dt,
         **sizes,

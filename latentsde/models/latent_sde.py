@@ -12,7 +12,7 @@ where the bars mark what sticking the landing detaches (see `latentsde.girsanov`
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -140,13 +140,15 @@ class LatentSDE(nn.Module):
         inputs = torch.cat([z, self.extra(t, static, z.shape[:-1])], dim=-1)
         return self.decoder_linear(inputs) + self.decoder_network(inputs)
 
-    def elbo(self, batch: Batch, *, seed: int, samples: int = 1) -> ELBO:
+    def elbo(self, batch: Batch, *, seed: int, samples: int = 1, hidden_share: float = 0.0) -> ELBO:
         """The bound, estimated with `samples` posterior paths a series; the noise is a function of (seed,
         series) alone.
 
         Every series is solved on its own observation times, so a batch costs the steps of its longest series.
+        With `hidden_share` > 0 the recognition network sees only a random part of the values whose likelihood
+        is counted: q is any function of the data, so the bound holds, and q learns to do with less.
         """
-        code = self.encode(batch)
+        code = self.encode(hide(batch, hidden_share, seed=derive_seed(seed, 2)) if hidden_share else batch)
         count = len(batch) * samples
         ids = sample_ids(batch.ids, samples)
         mean, std = code.mean.repeat_interleave(samples, 0), code.std.repeat_interleave(samples, 0)
@@ -156,7 +158,8 @@ class LatentSDE(nn.Module):
         prior_mean, prior_std = self.prior(static)
         kl_initial = _log_normal(z0, mean.detach(), std.detach()) - _log_normal(z0, prior_mean, prior_std)
 
-        observed = self.model_time(batch.times)
+        # Of other series than those fitted to, what was observed before the start counts as observed there.
+        observed = self.model_time(batch.times).clamp_min(0.0)
         times = torch.cat([torch.zeros_like(observed[:, :1]), observed], dim=1).t().cpu()
         times = times.repeat_interleave(samples, 1)
         dt = self.config.dt / self.config.time_scale
@@ -182,6 +185,13 @@ class LatentSDE(nn.Module):
             observed=batch.mask.sum((1, 2)),
             steps=solution.stats.steps,
         )
+
+
+def hide(batch: Batch, share: float, *, seed: int) -> Batch:
+    """The batch with each observed value left out with probability `share`; a function of (seed, series)."""
+    draws = standard_normal(tuple(batch.mask.shape), seed=seed, ids=batch.ids, device=batch.mask.device)
+    mask = batch.mask & (torch.special.ndtr(draws) >= share)
+    return replace(batch, mask=mask, values=batch.values * mask)
 
 
 def sample_ids(ids: Tensor, samples: int) -> Tensor:

@@ -82,7 +82,7 @@ def _paths(
 
     # Every observation is a step point too: there the context, and with it the drift, jumps.
     origin = torch.zeros_like(at[:, :1])
-    known = observed.repeat_interleave(samples, 0)
+    known = observed.clamp_min(0.0).repeat_interleave(samples, 0)
     times, order = torch.cat([origin, known, at.clamp_min(0.0)], dim=1).sort(dim=1, stable=True)
     rank = order.argsort(dim=1)[:, 1 + known.shape[1] :]
     forward = _solve(model, posterior, z0, times, derive_seed(seed, _FORWARD), ids)

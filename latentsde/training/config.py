@@ -25,6 +25,8 @@ class TrainingConfig:
         weight_decay: of AdamW, on weight matrices only.
         clip: the largest norm of the gradient; 0 leaves it as it is.
         anneal_steps: steps over which the weight of the KL rises from 0 to 1; 0 begins with 1.
+        hidden_share: of the values, left out of the recognition network's sight in training steps (not in
+            validation) though their likelihood counts.
         samples: posterior paths a series, in training and validation.
         validate_every: steps between two validations, each of which writes a checkpoint.
         patience: validations without a better ELBO after which training stops; 0 never stops early.
@@ -42,6 +44,7 @@ class TrainingConfig:
     weight_decay: float = 0.2
     clip: float = 1.0
     anneal_steps: int = 300
+    hidden_share: float = 0.0
     samples: int = 1
     validate_every: int = 100
     patience: int = 10
@@ -58,6 +61,7 @@ class TrainingConfig:
         _within("learning_rate", self.learning_rate, 0.0, math.inf, above=True)
         _within("final_learning_rate", self.final_learning_rate, 0.0, 1.0)
         _within("weight_decay", self.weight_decay, 0.0, math.inf)
+        _within("hidden_share", self.hidden_share, 0.0, 0.9)
         _within("clip", self.clip, 0.0, math.inf)
         if self.seed >= 2**63:
             raise InputError(f"seed must be less than 2^63, got {self.seed}; choose a smaller number")

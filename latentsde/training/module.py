@@ -93,7 +93,9 @@ class LatentSDETraining(pl.LightningModule):
         indices = self.schedule.batch(step)
         own = indices[self.global_rank :: self.trainer.world_size]
         weight = self.schedule.kl_weight(step)
-        bound = self._bound(self.series, own, self.schedule.noise_seed(step))
+        bound = self._bound(
+            self.series, own, self.schedule.noise_seed(step), self.config.hidden_share
+        )
         share = -bound.value(weight).sum() / (len(indices) * self.mean_observed)
 
         optimizer: Any = self.optimizers()
@@ -154,9 +156,11 @@ class LatentSDETraining(pl.LightningModule):
     def _tick(self) -> None:
         self.state.seconds = self._seconds_before + time.perf_counter() - self._began
 
-    def _bound(self, series: IrregularSeries, indices: np.ndarray, seed: int) -> ELBO:
+    def _bound(
+        self, series: IrregularSeries, indices: np.ndarray, seed: int, hidden_share: float = 0.0
+    ) -> ELBO:
         batch = collate(series, indices, self.model.scaler).to(self.device)
-        return self.model.elbo(batch, seed=seed, samples=self.config.samples)
+        return self.model.elbo(batch, seed=seed, samples=self.config.samples, hidden_share=hidden_share)
 
 
 def per_observed_value(sums: Tensor) -> dict[str, float]:

@@ -10,7 +10,7 @@ import torch
 
 from latentsde.data import Batch, collate
 from latentsde.girsanov import BridgedPathKL, PathKL
-from latentsde.models.latent_sde import ELBO, LatentSDE, _log_normal
+from latentsde.models.latent_sde import ELBO, LatentSDE, _log_normal, hide
 from latentsde.solvers import ConstantStep, solve
 from tests.models.small import small_model, small_series
 
@@ -57,6 +57,21 @@ def test_unobserved_values_do_not_matter() -> None:
         batch.lengths,
     )
     torch.testing.assert_close(parts(MODEL.elbo(batch, seed=1)), parts(MODEL.elbo(spoiled, seed=1)))
+
+
+def test_hidden_values_are_hidden_from_the_recognition_network_alone() -> None:
+    """A share of the values is left out, the same in any batch; the likelihood still counts them all."""
+    batch = collate(SERIES, EVERYONE, MODEL.scaler)
+    seen = hide(batch, 0.5, seed=1)
+    assert not (seen.mask & ~batch.mask).any()
+    assert 0 < seen.mask.sum() < batch.mask.sum()
+    assert (seen.values[~seen.mask] == 0).all()
+    one = collate(SERIES, [2], MODEL.scaler)
+    rows = one.mask.shape[1]
+    assert torch.equal(hide(one, 0.5, seed=1).mask[0], seen.mask[2, :rows])
+    plain, partly = MODEL.elbo(batch, seed=1), MODEL.elbo(batch, seed=1, hidden_share=0.5)
+    assert torch.equal(plain.observed, partly.observed)
+    assert not torch.equal(plain.kl_initial, partly.kl_initial)
 
 
 @pytest.mark.parametrize("diffusion", ["constant", "state"])

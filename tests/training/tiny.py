@@ -22,6 +22,7 @@ SETTINGS: dict[str, Any] = {
     "batch_size": 4,
     "warmup_steps": 3,
     "anneal_steps": 8,
+    "weight_decay": 0.0,
     "validate_every": 4,
     "log_every": 3,
 }
