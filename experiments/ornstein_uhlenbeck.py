@@ -92,7 +92,7 @@ def main() -> None:
         )
         start = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
-            config = TrainingConfig(steps=options.steps, anneal_steps=100, seed=seed)
+            config = TrainingConfig(steps=options.steps, anneal_steps=100, hidden_share=0.0, seed=seed)
             fit(model, train, out=Path(folder) / "run", config=config, progress=False, tensorboard=False)
         gap, error = gap_per_observation(model, held_out, draws=8)
         print(

@@ -1,13 +1,14 @@
 """What the statistical tests share: thresholds from a stated rate of false alarms.
 
-All seeds are fixed, so a test that passes once passes always; the rate says how likely a correct implementation was to fail
-on the day its seed was chosen, and so what a failure after a change of the stream is worth.
+All seeds are fixed, so a test that passes once passes always; the rate says how likely a correct
+implementation was to fail on the day its seed was chosen, and so what a failure after a change of the stream
+is worth.
 """
 
 from __future__ import annotations
 
 import torch
-from scipy import stats
+from scipy import stats  # type: ignore[import-untyped, unused-ignore]
 from torch import Tensor
 
 FALSE_ALARM = 1e-5
@@ -15,7 +16,7 @@ FALSE_ALARM = 1e-5
 
 
 def bound(figures: int = 1, false_alarm: float = FALSE_ALARM) -> float:
-    """The |z| that `figures` standard normal figures exceed together with at most the given rate (Bonferroni)."""
+    """The |z| that any of so many normal figures exceeds at no more than the given rate (Bonferroni)."""
     return float(stats.norm.isf(false_alarm / (2 * figures)))
 
 
@@ -50,5 +51,5 @@ def covariance_z(
     variances: tuple[Tensor | float, Tensor | float],
 ) -> Tensor:
     """z of the mixed moment over the first axis, for normal draws of mean 0 with the given second moments."""
-    deviation = ((variances[0] * variances[1] + covariance**2) / len(first)) ** 0.5  # type: ignore[operator]
+    deviation = ((variances[0] * variances[1] + covariance**2) / len(first)) ** 0.5
     return ((first * second).double().mean(0) - covariance) / deviation

@@ -5,6 +5,7 @@ Statistical tests have fixed seeds and a false-alarm rate of FALSE_ALARM = 1e-5.
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -23,7 +24,7 @@ COLUMNS = {"scalar": 1, "additive": 1, "general": 2}
 
 
 class Pair(nn.Module):
-    """Posterior f, prior h and diffusion g, nonlinear, explicit in time, with a parameter each; any noise type, any leading axes."""
+    """Posterior f, prior h and diffusion g, nonlinear, explicit in time, with a parameter each; any axes."""
 
     def __init__(self, noise_type: str = "diagonal", sde_type: str = "ito") -> None:
         super().__init__()
@@ -79,11 +80,10 @@ def kl(
 
 @pytest.mark.parametrize("ts", [[0.0, 0.35, 1.0], [1.0, 0.35, 0.0]], ids=["forwards", "backwards"])
 def test_sticking_the_landing_is_the_log_ratio_of_the_two_laws_at_the_path(ts: list[float]) -> None:
-    # Euler's steps are normal: the ratio of the densities of all points of the path under posterior and prior, to rounding.
+    # Euler's steps are normal: the ratio of the densities of all points of the path under posterior and
+    # prior, to rounding.
     pair, y0 = Pair(), start(4, 3)
-    grid = torch.cat(
-        [torch.linspace(a, b, 5, dtype=DOUBLE)[:-1] for a, b in zip(ts[:-1], ts[1:], strict=True)]
-    )
+    grid = torch.cat([torch.linspace(a, b, 5, dtype=DOUBLE)[:-1] for a, b in itertools.pairwise(ts)])
     grid = torch.cat([grid, torch.tensor(ts[-1:], dtype=DOUBLE)])
     path = path_for(pair, y0)
     solution = solve(PathKL(pair), y0, grid, dt=1.0, path=path, method="euler")
@@ -119,7 +119,7 @@ def test_with_fewer_noises_than_components_it_is_the_log_ratio_in_the_noise(
         start(4, 3),
         VirtualBrownianTree(0, 1, (4, COLUMNS[noise_type]), seed=3, dtype=DOUBLE),
     )
-    grid = torch.linspace(*ts, 11, dtype=DOUBLE)
+    grid = torch.linspace(ts[0], ts[1], 11, dtype=DOUBLE)
     solution = solve(PathKL(pair), y0, grid, dt=1.0, path=path, method="euler")
     w = path.increments(grid).W
     expected = torch.zeros(4, dtype=DOUBLE)
@@ -134,7 +134,8 @@ def test_with_fewer_noises_than_components_it_is_the_log_ratio_in_the_noise(
 
 @pytest.mark.parametrize("method", ["euler", "heun"])
 def test_path_kl_of_two_ornstein_uhlenbeck_processes_is_the_closed_form(method: str) -> None:
-    # Posterior -a z, prior -b z: ½ ((b-a)/σ)² Σ h E z_k², with E z_k² of the method's own chain, and within O(h) the integral.
+    # Posterior -a z, prior -b z: ½ ((b-a)/σ)² Σ h E z_k², with E z_k² of the method's own chain, and within
+    # O(h) the integral.
     a, b, sigma, z0, steps, n = 1.3, 0.4, 0.6, 1.0, 50, 20_000
     h = 2.0 / steps
 
@@ -201,7 +202,7 @@ def test_path_kl_of_a_shifted_process_is_half_the_squared_shift_for_every_path()
 
 
 class Multiplicative:
-    """A control that grows with z under noise that does: read as Stratonovich, its stochastic integral has a mean."""
+    """A control that depends on z: read as Stratonovich, its stochastic integral has a mean."""
 
     noise_type = "diagonal"
 
@@ -238,7 +239,8 @@ def test_what_sticking_the_landing_adds_has_mean_zero(method: str, calculus: str
     )
     added = with_it - without
     assert abs(float(added.mean() / added.std())) * math.sqrt(n) < bound()
-    # The trapezium sum of the same integral is what a Stratonovich reading would add: this test sees its mean.
+    # The trapezium sum of the same integral is what a Stratonovich reading would add: this test sees its
+    # mean.
     grid = torch.linspace(0, 1, 17, dtype=DOUBLE)
     ys = solve(sde, y0, grid, dt=1.0, path=path, method=method).ys
     u = torch.sin(2.0 * ys)
@@ -250,7 +252,9 @@ def test_what_sticking_the_landing_adds_has_mean_zero(method: str, calculus: str
 
 
 def by_hand(pair: Pair, y0: Tensor, times: Tensor, w: Tensor) -> Tensor:
-    """Euler and the functional with sticking the landing, written down again for diagonal noise; bars by a copied module."""
+    """Euler and the functional, written down again for diagonal noise; the bar by a frozen copy of the
+    module.
+    """
     frozen = Pair(pair.noise_type, pair.sde_type)
     frozen.load_state_dict(pair.state_dict())
     frozen.requires_grad_(False)
@@ -288,12 +292,13 @@ def test_gradients_detach_the_posteriors_parameters_in_the_stochastic_integral_a
 def test_gradients_of_all_but_the_posteriors_parameters_are_those_of_the_value(
     kind: type[PathKL], vectorized: bool
 ) -> None:
-    # The bar keeps z, the prior's parameters and the diffusion's: their gradients are those of finite differences.
+    # The bar keeps z, the prior's parameters and the diffusion's: their gradients are those of finite
+    # differences.
     pair = Contracted()
 
     def value(y0: Tensor, prior: Tensor, size: Tensor) -> Tensor:
         other = Contracted()
-        other.prior, other.size = prior, size  # type: ignore[assignment]
+        other.prior, other.size = prior, size
         other.own = pair.own
         return kl(other, y0, kind=kind, vectorized=vectorized, dt=0.25)
 
@@ -302,7 +307,7 @@ def test_gradients_of_all_but_the_posteriors_parameters_are_those_of_the_value(
 
 
 class Contracted:
-    """The functions of a diagonal `Pair` with plain attributes, and a share of the noise that depends on the state."""
+    """A diagonal `Pair` with plain attributes, and a share of the noise that depends on the state."""
 
     noise_type, sde_type = "diagonal", "ito"
 
@@ -333,7 +338,7 @@ def test_in_the_first_step_the_posteriors_parameters_move_the_control_cost_alone
 
 
 class Tilted:
-    """Prior dz = -a z dt + σ dW and its posterior given the log-likelihood c z_T, for the Euler chain of step h: f_p + σ² c (1-ah)^left."""
+    """Prior dz = -a z dt + σ dW, and the posterior of its Euler chain given the log-likelihood c z_T."""
 
     noise_type, sde_type, additive = "diagonal", "ito", True
     a, sigma, c, end = 0.7, 0.5, 1.9, 2.0
@@ -383,7 +388,7 @@ def test_at_the_exact_posterior_of_the_chain_every_path_gives_the_evidence_and_n
 
 
 class Observed:
-    """Prior dz = -a z dt + σ dW seen once at the end with a normal error: the posterior, in continuous time or of the Euler chain."""
+    """Prior dz = -a z dt + σ dW seen at the end with a normal error, and its posterior in continuous time."""
 
     noise_type, sde_type, additive = "diagonal", "ito", True
     a, sigma, x, error, end = 0.7, 0.5, 1.9, 0.3, 1.0
@@ -467,7 +472,8 @@ def test_bridged_steps_make_the_exact_posterior_of_the_chain_free_of_variance(st
 
 
 def test_with_the_posterior_of_continuous_time_the_variance_falls_as_the_square_of_the_step() -> None:
-    # Relative to the estimator without sticking the landing, as in the talk. The deviation of each ratio is about 2 / sqrt(n).
+    # Relative to the estimator without sticking the landing, as in the talk. The deviation of each ratio is
+    # about 2 / sqrt(n).
     n, ratios = 4000, []
     for h in (1 / 64, 1 / 128, 1 / 256):
         spreads = []
@@ -476,7 +482,7 @@ def test_with_the_posterior_of_continuous_time_the_variance_falls_as_the_square_
             spreads.append(path_gradients(sde, PathKL, h, n, sticking)[1].var())
         ratios.append(float(spreads[0] / spreads[1]))
     assert ratios[0] < 0.02
-    for coarse, fine in zip(ratios[:-1], ratios[1:], strict=True):
+    for coarse, fine in itertools.pairwise(ratios):
         assert 3.0 < coarse / fine < 5.0
 
 
@@ -562,7 +568,8 @@ def test_a_sample_on_its_own_times_has_the_value_it_has_alone(noise_type: str, v
 @pytest.mark.parametrize("noise_type", NOISE_TYPES)
 @pytest.mark.parametrize("shape", [(4, 1), (4,), (4, 2, 3), (4, 3, 2)])
 def test_the_shape_of_the_state_does_not_matter(noise_type: str, shape: tuple[int, ...]) -> None:
-    # Scalar and general noise have one control for all components of a sample, whatever their arrangement, and none for two samples.
+    # Scalar and general noise have one control for all components of a sample, whatever their arrangement,
+    # and none for two samples.
     pair, flat = Pair(noise_type), start(4, math.prod(shape[1:]))
     path = path_for(pair, flat)
     expected = kl(pair, flat, path=path)
@@ -599,7 +606,7 @@ def test_a_given_prior_drift_comes_before_the_posteriors_own() -> None:
 def test_bridged_path_kl_is_the_log_ratio_of_the_two_laws_at_the_path(
     ts: list[float], sticking: bool
 ) -> None:
-    pair, y0, grid = Contracted(), start(4, 3), torch.linspace(*ts, 6, dtype=DOUBLE)
+    pair, y0, grid = Contracted(), start(4, 3), torch.linspace(ts[0], ts[1], 6, dtype=DOUBLE)
     kind = BridgedPathKL(pair, sticking_the_landing=sticking)
     solution = solve(kind, y0, grid, dt=1.0, path=path_for(pair, y0), method="bridged_euler")
     expected = torch.zeros(4, dtype=DOUBLE)

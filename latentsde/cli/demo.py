@@ -19,6 +19,7 @@ class DemoSettings:
     batch_size: int = 64
     learning_rate: float = 1e-2
     weight_decay: float = 0.2
+    hidden_share: float = 0.0  # more than half of the values are hidden already
     dt: float = 1.0
     period: float = 24.0
     latent: int = 8
@@ -68,6 +69,7 @@ def demo(
         batch_size=SETTINGS.batch_size,
         learning_rate=SETTINGS.learning_rate,
         weight_decay=SETTINGS.weight_decay,
+        hidden_share=SETTINGS.hidden_share,
         seed=seed,
         device=device,
     )

@@ -105,7 +105,15 @@ def fit(
     ] = 8,
     hidden: Annotated[
         int, typer.Option("--hidden", parser=whole(1, 65536), metavar="INT", help="Width of the networks.")
-    ] = 64,
+    ] = 32,
+    hidden_share: Annotated[
+        float,
+        typer.Option(
+            "--hidden-share",
+            metavar="FLOAT",
+            help="Of the values, hidden from the recognition network in training, 0 to 0.9.",
+        ),
+    ] = 0.3,
     samples: Samples = 199,
     seed: Seed = 0,
     device: Device = "cpu",
@@ -149,6 +157,7 @@ def fit(
         batch_size=batch_size,
         learning_rate=learning_rate,
         patience=patience,
+        hidden_share=hidden_share,
         seed=seed,
         device=device,
         processes=processes,

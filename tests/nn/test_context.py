@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hypothesis.strategies as st
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from torch import Tensor
 
 from latentsde.nn import Context
@@ -49,7 +49,6 @@ def test_nothing_is_ahead_in_an_empty_series() -> None:
     assert ahead.exists.squeeze(-1).tolist() == [0.0, 1.0]
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -1,4 +1,4 @@
-"""The recognition network sees what is observed now and later: no padding, nothing earlier, nothing missing."""
+"""The recognition network sees what is observed now and later: no padding, and nothing earlier."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import math
 
 import pytest
 import torch
-from scipy import stats
+from scipy import stats  # type: ignore[import-untyped, unused-ignore]
 from torch import Tensor, distributions
 
 from latentsde.nn import LIKELIHOODS, Likelihoods
@@ -23,8 +23,8 @@ def likelihoods(*families: str) -> Likelihoods:
     """With scales and degrees that differ from feature to feature."""
     made = Likelihoods(families).double()
     with torch.no_grad():
-        made.raw_scale += torch.linspace(-1.0, 1.5, len(families))
-        made.raw_degrees += torch.linspace(-1.0, 2.0, len(families))
+        made.raw_scale.add_(torch.linspace(-1.0, 1.5, len(families)))
+        made.raw_degrees.add_(torch.linspace(-1.0, 2.0, len(families)))
     return made
 
 
@@ -76,8 +76,9 @@ def test_scale_and_degrees_are_learned_and_bounded(family: str) -> None:
     with torch.no_grad():
         made.raw_scale.fill_(-1e4)
         made.raw_degrees.fill_(-1e4)
-    assert float(made.scale[0]) > 0 and float(made.degrees[0]) > 2  # a finite density and a finite variance
-    assert torch.isfinite(made.log_prob(locations((4, 1)), values(made, (4, 1)))).all()
+        # A finite density and a finite variance.
+        assert float(made.scale[0]) > 0 and float(made.degrees[0]) > 2
+        assert torch.isfinite(made.log_prob(locations((4, 1)), values(made, (4, 1)))).all()
 
 
 def test_a_poisson_feature_has_no_scale_to_learn() -> None:
@@ -121,11 +122,14 @@ def test_samples_come_from_the_given_generator_alone() -> None:
     assert not torch.equal(first, made.sample(location, torch.Generator().manual_seed(4)))
 
 
-@pytest.mark.parametrize("family", LIKELIHOODS)
-def test_means_are_those_of_torch(family: str) -> None:
-    made, location = likelihoods(family), locations((6, 1))
-    wanted = reference(made, 0, location[..., 0]).mean
-    torch.testing.assert_close(made.mean(location)[..., 0], wanted, rtol=1e-12, atol=0.0)
+@pytest.mark.parametrize("families", [*[(family,) for family in LIKELIHOODS], LIKELIHOODS])
+def test_means_and_variances_are_those_of_torch(families: tuple[str, ...]) -> None:
+    made, location = likelihoods(*families), locations((6, len(families)))
+    for index in range(len(families)):
+        wanted = reference(made, index, location[..., index])
+        torch.testing.assert_close(made.mean(location)[..., index], wanted.mean, rtol=1e-12, atol=0.0)
+        found = made.variance(location).detach()[..., index]
+        torch.testing.assert_close(found, wanted.variance, rtol=1e-12, atol=0.0)
 
 
 def test_networks_read_counts_by_their_logarithm_and_other_values_as_they_are() -> None:

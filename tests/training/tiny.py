@@ -23,6 +23,7 @@ SETTINGS: dict[str, Any] = {
     "warmup_steps": 3,
     "anneal_steps": 8,
     "weight_decay": 0.0,
+    "hidden_share": 0.0,
     "validate_every": 4,
     "log_every": 3,
 }
