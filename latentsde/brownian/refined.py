@@ -70,7 +70,8 @@ class RefinedPath(AlignedPath):
         points, order = torch.cat([units, multiples.expand(-1, samples)]).sort(dim=0, stable=True)
         length = points.diff(dim=0)
         cell = (points[:-1] + 0.5 * length).floor().clamp_max(cells - 1).to(torch.int64)
-        # Repeated times, a sample's padding among them, make no part: how many there are must not move the next one's draw.
+        # Repeated times, a sample's padding among them, make no part: how many there are must not move the
+        # next one's draw.
         counts = (length > 0).to(torch.int64)
         number = counts.cumsum(dim=0) - counts
         begins = torch.ones_like(cell, dtype=torch.bool)

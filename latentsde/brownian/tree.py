@@ -43,6 +43,8 @@ class VirtualBrownianTree(Path):
 
     The law is exact between any times that do not share a cell of (t1 - t0) 2^-30; inside a cell each single
     time is exact given the cell, and two times of one cell are fully correlated given it.
+    H is a difference of float64 integrals: its rounding error is 3e-7 of its deviation on a millionth of the
+    span, 2 % on 1e-9 of it, and all of it below 1e-10.
     """
 
     def __init__(

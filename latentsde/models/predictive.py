@@ -14,7 +14,7 @@ from .latent_sde import LatentSDE
 from .prediction import posterior_paths, prior_paths
 
 _OBSERVATION = 13  # label of the stream of observation noise
-_ROWS_AT_ONCE = 4096  # sample paths solved together
+_ROWS_AT_ONCE = 1024  # sample paths solved together: with more, memory is mapped anew at every step
 
 
 @dataclass(frozen=True)

@@ -93,9 +93,7 @@ class LatentSDETraining(pl.LightningModule):
         indices = self.schedule.batch(step)
         own = indices[self.global_rank :: self.trainer.world_size]
         weight = self.schedule.kl_weight(step)
-        bound = self._bound(
-            self.series, own, self.schedule.noise_seed(step), self.config.hidden_share
-        )
+        bound = self._bound(self.series, own, self.schedule.noise_seed(step), self.config.hidden_share)
         share = -bound.value(weight).sum() / (len(indices) * self.mean_observed)
 
         optimizer: Any = self.optimizers()

@@ -1,8 +1,9 @@
-"""The law of (W, H) of a part of an interval given those of the whole, as figures that are standard normal when it holds.
+"""The law of a part of an interval given the whole, as figures that are standard normal when it holds.
 
-With increments over [s, t] of length 1 and over [s, s + r]: W_r = r W + 6 r(1-r) H + X and H_r = r² H + Y, where (X, Y) is normal
-and independent of (W, H). The moments of X and Y follow from Cov(W_a, W_b) = min(a, b) alone and are derived so, by the quadrature
-of that covariance, in `moments`: not by the formulas of `latentsde.brownian.bridge`.
+With increments over [s, t] of length 1 and over [s, s + r]: W_r = r W + 6 r(1-r) H + X and H_r = r² H + Y,
+where (X, Y) is normal and independent of (W, H). The moments of X and Y follow from Cov(W_a, W_b) = min(a, b)
+alone and are derived so, by integrals of that covariance, in `moments`: not by the formulas of
+`latentsde.brownian.bridge`.
 """
 
 from __future__ import annotations
@@ -47,9 +48,11 @@ FIGURES = 9
 
 
 def bridge_figures(whole: Increments, part: Increments, length: float, r: float) -> Tensor:
-    """(9,) figures, standard normal if the bridge is right, from samples (n,) of the whole and of its first share `r`."""
+    """(9,) figures, standard normal if the bridge is right, from samples (n,) of the whole and its first
+    share.
+    """
     assert whole.H is not None and part.H is not None
-    w, h, w_r, h_r = (x.double().flatten() / length**0.5 for x in (*whole, *part))
+    w, h, w_r, h_r = (x.double().flatten() / length**0.5 for x in (whole.W, whole.H, part.W, part.H))
     covariance = moments(r)
     given, conditioned = covariance[:2, :2], covariance[2:, :2]
     weights = conditioned @ torch.linalg.inv(given)

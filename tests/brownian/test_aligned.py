@@ -1,11 +1,11 @@
-"""AlignedPath: one draw a cell of the grid, whatever the grid; the grid and nothing else is part of the path's identity."""
+"""AlignedPath: one draw a cell of the grid, which is part of the path's identity, and its padding is not."""
 
 from __future__ import annotations
 
 import hypothesis.strategies as st
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from torch import Tensor
 
 from latentsde import VirtualBrownianTree
@@ -23,7 +23,6 @@ def path(grid: Tensor | list[float], ids: list[int], channels: int = 2) -> Align
 grids = st.lists(st.floats(-5, 5), min_size=2, max_size=8, unique=True).map(sorted)
 
 
-@settings(deadline=None)
 @given(grids, st.booleans(), st.data())
 def test_random_access_agrees_with_the_sequence(
     grid: list[float], descending: bool, data: st.DataObject
@@ -51,7 +50,6 @@ def test_a_tree_gives_the_aligned_path_of_its_own_seed_and_samples() -> None:
     assert torch.equal(tree.aligned(grid)(0.0, 0.3), path(grid, [5, 9], 3).increment(0.0, 0.3).W)
 
 
-@settings(deadline=None)
 @given(
     st.lists(grids, min_size=1, max_size=4),
     st.integers(0, 3),

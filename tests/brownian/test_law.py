@@ -1,6 +1,6 @@
-"""The paths have the law of Brownian motion and of its space-time Lévy area, and a wrong bridge would be seen.
+"""The paths have the law of Brownian motion and its space-time Lévy area, and a wrong bridge would be seen.
 
-Statistical, with fixed seeds; every test's false-alarm rate is FALSE_ALARM = 1e-5, or the stated multiple of it.
+Statistical, with fixed seeds; false-alarm rate of every test FALSE_ALARM = 1e-5, or as stated.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def test_increments_and_areas_are_normal(draw: Callable[[Tensor, int], tuple[Ten
 
 @pytest.mark.parametrize("aligned", [False, True])
 def test_disjoint_intervals_are_independent(aligned: bool) -> None:
-    # Squares as well: independent normals of one radius would be uncorrelated and dependent. Their correlations have heavier tails
-    # than a normal's at 20,000 draws, hence the margin.
+    # Squares as well: independent normals of one radius would be uncorrelated and dependent. Their
+    # correlations have heavier tails than a normal's at 20,000 draws, hence the margin.
     grid = uneven_grid(21, 3)
     p = path((20_000,), 4)
     w, h = (x.t() for x in standardised((p.aligned(grid) if aligned else p).increments(grid), grid))
@@ -83,7 +83,8 @@ def test_areas_are_independent_of_the_increment_and_have_a_twelfth_of_its_varian
 
 
 def test_samples_channels_and_seeds_are_independent() -> None:
-    # Names that differ in one bit of the low or of the high word, or in sign; seeds and channels next to each other.
+    # Names that differ in one bit of the low or of the high word, or in sign; seeds and channels next to each
+    # other.
     names = [0, 1, 2, 3, 2**31, 2**32, 2**32 + 1, 2**62, -1]
     grid = uneven_grid(2049, 7)
     columns = [
@@ -95,13 +96,15 @@ def test_samples_channels_and_seeds_are_independent() -> None:
     draws = torch.cat([draws, draws.square()], 1)
     crossed = correlation_z(draws, draws).fill_diagonal_(0.0)
     pairs = draws.shape[1] * (draws.shape[1] - 1) // 2
-    # Beyond the normal's range at 2048 draws of squares: their correlations have heavier tails, hence the wider margin.
+    # Beyond the normal's range at 2048 draws of squares: their correlations have heavier tails, hence the
+    # wider margin.
     assert crossed[:81, :81].abs().max() < bound(pairs)
     assert crossed.abs().max() < 1.5 * bound(pairs)
 
 
 def test_area_keeps_its_variance_on_a_millionth_of_the_span_in_float32() -> None:
-    # 60,000 draws at each of 8 places: the deviation of the pooled estimate is 0.2 %, so that 1 % is 4.9 of them (1e-6).
+    # 60,000 draws at each of 8 places: the deviation of the pooled estimate is 0.2 %, so that 1 % is 4.9 of
+    # them (1e-6).
     places = [0.0, 1e-6, 0.1234567, 0.5 - 5e-7, 0.5, math.pi / 4, 0.9, 1.0 - 1e-6]
     single = VirtualBrownianTree(0, 1, (60_000,), seed=8, levy_area="space-time")
     areas = []
@@ -114,7 +117,8 @@ def test_area_keeps_its_variance_on_a_millionth_of_the_span_in_float32() -> None
     assert (torch.stack(areas) - 1.0).abs().max() < bound(8) * (2 / 60_000) ** 0.5
 
 
-# What is given, and the shares of it that are looked at: points of many levels of the tree, next to the ends, between any two nodes.
+# What is given, and the shares of it that are looked at: points of many levels of the tree, next to the ends,
+# between any two nodes.
 WHOLES = [(0.0, 1.0), (0.25, 0.5), (0.1, 0.77), (0.5, 0.5 + 1e-3), (1 / 3, 1 / 3 + 1e-6)]
 SHARES = [2.0**-8, 0.03, 1 / 9, 0.25, 0.3, 0.42, 0.5, 0.61, 0.75, 0.875, 0.93, 1 - 2.0**-9]
 
@@ -133,7 +137,7 @@ def worst_bridge_figure(samples: int = 10_000) -> float:
 
 
 def worst_leaf_figure(samples: int = 10_000) -> float:
-    """The same for 13 points inside leaves: the first of a path, and the last one of a quarter for W alone."""
+    """The same for 13 points inside leaves: the first of a path, and the last of a quarter for W alone."""
     worst = 0.0
     p = path((samples,), 30)
     whole = p.increment(0.0, LEAF)
@@ -171,8 +175,7 @@ def wrong_share(w: Tensor, h: Tensor, first: Tensor, second: Tensor) -> tuple[Te
 
 
 def wrong_bridge(r: Tensor, w: Tensor, h: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """A bridge whose variance does not know where in the interval the point is: that of the middle everywhere."""
-    w_r, h_r = RIGHT_BRIDGE(r, w, h, first, second)
+    """A bridge whose variance does not know where the point is: that of the middle everywhere."""
     middle_w, middle_h = RIGHT_BRIDGE(
         torch.full_like(r, 0.5), torch.zeros_like(w), torch.zeros_like(h), first, second
     )

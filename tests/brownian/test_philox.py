@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import hypothesis.strategies as st
@@ -129,7 +130,7 @@ def test_standard_normal_shares_no_draw_with_a_path_of_the_same_seed() -> None:
     times = [0.0, 0.25, 0.5, 1.0]
     grid = tree.aligned(times)
     columns = torch.stack(
-        [p(a, b) for p in (tree, grid) for a, b in zip(times[:-1], times[1:], strict=True)] + [tree(0, 1)], 1
+        [p(a, b) for p in (tree, grid) for a, b in itertools.pairwise(times)] + [tree(0, 1)], 1
     )
     assert correlation_z(normals, columns.squeeze(-1)).abs().max() < bound(7)
 

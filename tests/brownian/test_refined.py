@@ -20,7 +20,7 @@ def refined(grid: object, *, samples: int = 5, seed: int = 0, spacing: float = 0
 
 
 def test_increments_are_independent_normals_of_the_right_variance() -> None:
-    """7 variances and 21 correlations of 100,000 draws, each held to 5 standard errors: false-alarm rate below 2e-5."""
+    """6 variances, 15 correlations of 100,000 draws, each within 5 standard errors: false alarm < 2e-5."""
     w = RefinedPath((DRAWS,), GRID, spacing=0.5, seed=3, dtype=torch.float64).increments(GRID).W
     length = GRID.diff()
     kept = length > 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -101,7 +101,7 @@ class Growth:
 
 
 class Learned(nn.Module):
-    """A nonlinear equation explicit in time with parameters in drift and diffusion, any noise type, elementwise but for its noise."""
+    """Nonlinear, explicit in time, with parameters in drift and diffusion; elementwise but for the noise."""
 
     def __init__(self, noise_type: str, sde_type: str) -> None:
         super().__init__()
@@ -131,3 +131,90 @@ def noise_shape(noise_type: str, y: Tensor) -> tuple[int, ...]:
     """The shape of the path for `Learned`."""
     columns = NOISES[noise_type]
     return tuple(y.shape) if columns is None else (y.shape[0], columns)
+
+
+class Bound:
+    """`Learned` with other tensors for its parameters."""
+
+    def __init__(self, equation: Learned, values: dict[str, Tensor]) -> None:
+        self.equation, self.values = equation, values
+        self.noise_type, self.sde_type = equation.noise_type, equation.sde_type
+
+    def f(self, t: Tensor, y: Tensor) -> Tensor:
+        return torch.func.functional_call(Calling(self.equation, "f"), self._named(), (t, y))
+
+    def g(self, t: Tensor, y: Tensor) -> Tensor:
+        return torch.func.functional_call(Calling(self.equation, "g"), self._named(), (t, y))
+
+    def _named(self) -> dict[str, Tensor]:
+        return {f"equation.{name}": value for name, value in self.values.items()}
+
+
+class Calling(torch.nn.Module):
+    """A module whose call is one of another module's methods."""
+
+    def __init__(self, equation: Learned, name: str) -> None:
+        super().__init__()
+        self.equation, self.name = equation, name
+
+    def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        return getattr(self.equation, self.name)(t, y)
+
+
+class Counted:
+    """An equation that counts for itself how often it is asked."""
+
+    def __init__(self, equation: Learned) -> None:
+        self.equation = equation
+        self.noise_type, self.sde_type = equation.noise_type, equation.sde_type
+        self.drifts = self.diffusions = 0
+
+    def f(self, t: Tensor, y: Tensor) -> Tensor:
+        self.drifts += 1
+        return self.equation.f(t, y)
+
+    def g(self, t: Tensor, y: Tensor) -> Tensor:
+        self.diffusions += 1
+        return self.equation.g(t, y)
+
+
+class Oscillator:
+    """dx = v dt, dv = -(x + t) dt + (0.3 + 0.2 sin v) dW as one diagonal equation."""
+
+    noise_type = "diagonal"
+
+    def __init__(self, calculus: str) -> None:
+        self.sde_type = calculus
+
+    def f(self, t: Tensor, y: Tensor) -> Tensor:
+        x, v = y[..., :1], y[..., 1:]
+        return torch.cat([v, -x - t], -1)
+
+    def g(self, t: Tensor, y: Tensor) -> Tensor:
+        v = y[..., 1:]
+        return torch.cat([torch.zeros_like(v), 0.3 + 0.2 * torch.sin(v)], -1)
+
+
+class InTuples:
+    """`Oscillator` with the state (x, v), and nothing for the noise of x."""
+
+    def __init__(self, joint: Oscillator) -> None:
+        self.joint, self.noise_type, self.sde_type = joint, joint.noise_type, joint.sde_type
+
+    def f(self, t: Tensor, y: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        drift = self.joint.f(t, torch.cat(y, -1))
+        return drift[..., :1], drift[..., 1:]
+
+    def g(self, t: Tensor, y: tuple[Tensor, Tensor]) -> tuple[None, Tensor]:
+        return None, self.joint.g(t, torch.cat(y, -1))[..., 1:]
+
+
+class Given:
+    """dy = f dt + g dW with whatever f and g are given."""
+
+    def __init__(
+        self, noise_type: Any = "diagonal", sde_type: Any = "ito", f: Any = None, g: Any = None
+    ) -> None:
+        self.noise_type, self.sde_type = noise_type, sde_type
+        self.f = f or (lambda t, y: torch.zeros_like(y))
+        self.g = g or (lambda t, y: torch.ones_like(y))

@@ -19,14 +19,19 @@ from latentsde.solvers import METHODS, Method
 from tests.significance import bound
 from tests.solvers.equations import (
     DOUBLE,
+    Bound,
+    Counted,
     Coupled,
     Forced,
     Geometric,
     Growth,
+    InTuples,
     Learned,
     NonCommutative,
+    Oscillator,
     noise_shape,
 )
+from tests.solvers.paths import Column, Smooth
 
 NOISE_TYPES = ("diagonal", "scalar", "additive", "general")
 CALCULI = ("ito", "stratonovich")
@@ -48,7 +53,9 @@ def order_path(noise_type: str) -> VirtualBrownianTree:
 
 @functools.cache
 def reference(noise_type: str, calculus: str) -> Tensor:
-    """The solutions at 1 on `order_path`: exact where they are known, else by a step 16 times below the smallest measured."""
+    """The solutions at 1 on `order_path`: exact where they are known, else by a step 16 times below the
+    smallest measured.
+    """
     equation, path = EQUATIONS[noise_type](calculus), order_path(noise_type)
     y0 = Y0.expand(BATCH, 2)
     if hasattr(equation, "exact"):
@@ -96,7 +103,9 @@ class SolverTestCase:
         return right_calculus and noise_type in self.chosen.noise
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """A test of "fitting" equations runs for each kind the method is for, one of "unfit" ones for each other kind."""
+        """A test of "fitting" equations runs for each kind the method is for, one of "unfit" ones for each
+        other kind.
+        """
         pairs = [(noise_type, calculus) for noise_type in NOISE_TYPES for calculus in CALCULI]
         for name, right in (("fitting", True), ("unfit", False)):
             if name in metafunc.fixturenames:
@@ -142,9 +151,26 @@ class SolverTestCase:
             assert abs(slope(errors) - self.ode_order) < 0.15
             assert solution.stats.diffusion_evaluations == 0 and solution.stats.seed is None
 
+    def test_on_a_smooth_path_a_stratonovich_equation_is_an_ode(self) -> None:
+        # dy = f dt + g dw with differentiable w: the order for ODEs, which sees all times and states of g.
+        if "stratonovich" not in self.chosen.calculus:
+            pytest.skip(f"{self.method} is not for Stratonovich equations")
+        y0 = torch.tensor([[0.4, -1.0], [1.3, 0.2]], dtype=DOUBLE)
+        for noise_type in NOISE_TYPES:
+            if noise_type not in self.chosen.noise:
+                continue
+            equation, path = Learned(noise_type, "stratonovich"), Smooth(noise_shape(noise_type, y0))
+            with torch.no_grad():
+                fine = solve(equation, y0, [0, 1], dt=2.0**-11, path=path, method="heun").ys[-1]
+                ends = [
+                    self.solve(equation, y0, [0, 1], dt=2.0**-level, path=path).ys[-1] for level in LEVELS
+                ]
+            assert abs(slope([rms(end - fine) for end in ends]) - float(self.ode_order or 0)) < 0.2
+
     @pytest.mark.parametrize("calculus", CALCULI)
     def test_law_of_an_ornstein_uhlenbeck_process(self, calculus: str) -> None:
-        # Mean and variance to their sampling errors and an allowance for the step: the bias of order dt = 1/64.
+        # Mean and variance to their sampling errors and an allowance for the step: the bias of order dt =
+        # 1/64.
         n, rate, size, dt = 20_000, 1.0, 0.8, 1 / 64
 
         class OrnsteinUhlenbeck:
@@ -217,8 +243,8 @@ class SolverTestCase:
         assert errors[-1] < 0.05
 
     def test_law_of_an_ito_equation_backwards_in_time(self) -> None:
-        # dy = μ y dt + σ y dW from t = 1 down to 0, read from the later end: mean e^-μ, mean square e^(σ² - 2μ). A correction
-        # with h in place of |h| would make the mean e^(σ² - μ).
+        # dy = μ y dt + σ y dW from t = 1 down to 0, read from the later end: mean e^-μ, mean square e^(σ² -
+        # 2μ). A correction with h in place of |h| would make the mean e^(σ² - μ).
         if "ito" not in self.chosen.calculus:
             pytest.skip(f"{self.method} is not for Itô equations")
         n, drift, volatility, dt = 40_000, 0.3, 0.5, 1 / 64
@@ -362,90 +388,3 @@ class SolverTestCase:
                 seed=0,
                 method=name,
             )
-
-
-class Bound:
-    """`Learned` with other tensors for its parameters."""
-
-    def __init__(self, equation: Learned, values: dict[str, Tensor]) -> None:
-        self.equation, self.values = equation, values
-        self.noise_type, self.sde_type = equation.noise_type, equation.sde_type
-
-    def f(self, t: Tensor, y: Tensor) -> Tensor:
-        return torch.func.functional_call(Calling(self.equation, "f"), self._named(), (t, y))
-
-    def g(self, t: Tensor, y: Tensor) -> Tensor:
-        return torch.func.functional_call(Calling(self.equation, "g"), self._named(), (t, y))
-
-    def _named(self) -> dict[str, Tensor]:
-        return {f"equation.{name}": value for name, value in self.values.items()}
-
-
-class Calling(torch.nn.Module):
-    """A module whose call is one of another module's methods."""
-
-    def __init__(self, equation: Learned, name: str) -> None:
-        super().__init__()
-        self.equation, self.name = equation, name
-
-    def forward(self, t: Tensor, y: Tensor) -> Tensor:
-        return getattr(self.equation, self.name)(t, y)
-
-
-class Counted:
-    """An equation that counts for itself how often it is asked."""
-
-    def __init__(self, equation: Learned) -> None:
-        self.equation = equation
-        self.noise_type, self.sde_type = equation.noise_type, equation.sde_type
-        self.drifts = self.diffusions = 0
-
-    def f(self, t: Tensor, y: Tensor) -> Tensor:
-        self.drifts += 1
-        return self.equation.f(t, y)
-
-    def g(self, t: Tensor, y: Tensor) -> Tensor:
-        self.diffusions += 1
-        return self.equation.g(t, y)
-
-
-class Oscillator:
-    """dx = v dt, dv = -(x + t) dt + (0.3 + 0.2 sin v) dW as one diagonal equation."""
-
-    noise_type = "diagonal"
-
-    def __init__(self, calculus: str) -> None:
-        self.sde_type = calculus
-
-    def f(self, t: Tensor, y: Tensor) -> Tensor:
-        x, v = y[..., :1], y[..., 1:]
-        return torch.cat([v, -x - t], -1)
-
-    def g(self, t: Tensor, y: Tensor) -> Tensor:
-        v = y[..., 1:]
-        return torch.cat([torch.zeros_like(v), 0.3 + 0.2 * torch.sin(v)], -1)
-
-
-class InTuples:
-    """`Oscillator` with the state (x, v), and nothing for the noise of x."""
-
-    def __init__(self, joint: Oscillator) -> None:
-        self.joint, self.noise_type, self.sde_type = joint, joint.noise_type, joint.sde_type
-
-    def f(self, t: Tensor, y: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        drift = self.joint.f(t, torch.cat(y, -1))
-        return drift[..., :1], drift[..., 1:]
-
-    def g(self, t: Tensor, y: tuple[Tensor, Tensor]) -> tuple[None, Tensor]:
-        return None, self.joint.g(t, torch.cat(y, -1))[..., 1:]
-
-
-class Column:
-    """One channel of a path as a path of its own."""
-
-    def __init__(self, path: VirtualBrownianTree, channel: int) -> None:
-        self.path, self.channel, self.shape = path, channel, (path.shape[0], 1)
-
-    def increments(self, times: Tensor) -> Any:
-        whole = self.path.increments(times)
-        return type(whole)(whole.W[..., self.channel : self.channel + 1], None)
