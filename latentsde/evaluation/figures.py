@@ -17,6 +17,7 @@ from latentsde.models import LatentSDE, Predictive, predict
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _SHOWN = 4  # series in a figure
+_FEATURES = 8  # features in a figure: those with the most values
 _GRID = 145  # times on a band's grid
 
 
@@ -62,6 +63,12 @@ def shown_series(series: IrregularSeries, withheld: IrregularSeries | None = Non
     return rich[np.unique(np.linspace(0, len(rich) - 1, min(_SHOWN, len(rich))).astype(int))]
 
 
+def shown_features(series: IrregularSeries) -> list[int]:
+    """The features with the most observed values, in their own order."""
+    counts = np.isfinite(series.values).sum(0)
+    return sorted(np.argsort(-counts, kind="stable")[:_FEATURES].tolist())
+
+
 def _draw_task(
     model: LatentSDE, task: Task, units: Mapping[str, str] | None, samples: int, seed: int
 ) -> object:
@@ -70,17 +77,19 @@ def _draw_task(
     seen, hidden = visible.select(chosen), withheld.select(chosen)
     grids = [_grid(seen, s) for s in range(len(chosen))]
     predictions = list(predict(model, seen, grids, samples=samples, seed=seed))
+    features = shown_features(visible)
     lines = None
     if task.starts is not None:
         lines = _baseline_lines(task, chosen, grids)
     panels = [
         [
             _panel(seen, hidden, s, f, grids[s], predictions[s], None if lines is None else lines[s][:, f])
-            for f in range(len(seen.features))
+            for f in features
         ]
         for s in range(len(chosen))
     ]
-    shared = {"panels": panels, "series": list(seen.names), "features": seen.features, "units": units}
+    names = [seen.features[f] for f in features]
+    shared = {"panels": panels, "series": list(seen.names), "features": names, "units": units}
     if task.starts is None:
         return plotting.bands(**shared, time_unit=seen.time_unit)  # type: ignore[arg-type]
     return plotting.forecasts(
@@ -137,12 +146,13 @@ def _draw_prior(
     grid = np.linspace(model.config.start, float(np.quantile(train.times, 0.99)), 73)
     ids = np.arange(count, dtype=np.int64)
     drawn = predict(model, None, [grid] * count, ids=ids, static=train.static[chosen], samples=1, seed=seed)
-    data = [(train.times[train.rows(s)], train.values[train.rows(s)]) for s in chosen]
+    features = shown_features(train)
+    data = [(train.times[train.rows(s)], train.values[train.rows(s)][:, features]) for s in chosen]
     return plotting.prior_samples(
         data=data,
         times=grid,
-        samples=np.concatenate([p.samples for p in drawn]),
-        features=train.features,
+        samples=np.concatenate([p.samples for p in drawn])[..., features],
+        features=[train.features[f] for f in features],
         units=units,
         time_unit=train.time_unit,
     )

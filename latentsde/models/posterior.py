@@ -40,7 +40,7 @@ class PosteriorSDE:
         self._sigma = model.diffusion(model.diffusion.bias) if self.additive else None
         self._ahead_of_time: dict[int, Known] = {}
         self._at: tuple[Tensor, Known] | None = None
-        self._prior: tuple[Tensor, Tensor] | None = None
+        self._prior: tuple[Tensor, Tensor, Tensor] | None = None
 
     def prepare(self, ts: Sequence[Tensor]) -> None:
         """Work out for all steps at once what does not depend on the state; `ts` are the tensors f and g will
@@ -65,9 +65,9 @@ class PosteriorSDE:
 
     def h(self, t: Tensor, z: Tensor) -> Tensor:
         # The path KL asks for the prior drift right after the posterior's, which is made of it.
-        if self._prior is None or self._prior[0] is not z:
-            self._prior = (z, self.model.prior_drift(z, self._at_time(t).prior))
-        return self._prior[1]
+        if self._prior is None or self._prior[0] is not t or self._prior[1] is not z:
+            self._prior = (t, z, self.model.prior_drift(z, self._at_time(t).prior))
+        return self._prior[2]
 
     def contraction(self, t: Tensor, z: Tensor, h: Tensor | float) -> Tensor:
         return self.model.control.contraction(self._at_time(t).pull, h)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .methods import METHODS, Method
 from .sde import Equation
 
-# The default is the first that fits: order 1 wherever the noise allows it, at the fewest evaluations.
+# The default is the first that fits: strong order 1 wherever the noise allows it, and the better drift first.
 _PREFERENCE = ("heun", "milstein", "euler")
 
 

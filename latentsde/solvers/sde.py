@@ -22,7 +22,7 @@ class SDE(Protocol):
     `additive = True`. `t` is a 0-d tensor of y's dtype, or (batch, 1, ...) when each sample has its own grid.
 
     Optional: `prepare(ts)`, called once before the first step with the list of the very tensors that f and g
-    will be given as `t`, for work that does not depend on y.
+    will be given as `t`, for work that does not depend on y (a method may ask for other times as well).
 
     Optional: `functional(t, y, h, dW)`, the increments (batch,) of an additive functional of the path over a
     step of length h that starts in y at t; `solve` adds them up by the left-point rule, whatever the method.
