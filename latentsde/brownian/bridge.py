@@ -32,16 +32,17 @@ def bridge(r: Tensor, w: Tensor, h: Tensor, first: Tensor, second: Tensor) -> tu
     return w_r, h_r
 
 
-_SIXTEENTH = 0.25
-_HALF_N = math.sqrt(1.0 / 48.0)
+# Deviations at the midpoint: of X, whose variance is 1/16, and of what tells the two areas apart.
+_DEVIATION_X = 0.25
+_DEVIATION_AREA = math.sqrt(1.0 / 48.0)
 
 
 def midpoint(w: Tensor, h: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """(W, H) of the left half and of the right half of unit intervals with (w, h), in units of the whole
     interval.
     """
-    z = _SIXTEENTH * first
-    n = _HALF_N * second
+    z = _DEVIATION_X * first
+    n = _DEVIATION_AREA * second
     w_left = 0.5 * w + 1.5 * h + z
     shared = 0.25 * h - 0.5 * z
     return w_left, shared + n, w - w_left, shared - n

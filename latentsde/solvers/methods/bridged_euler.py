@@ -1,7 +1,7 @@
 """Bridged Euler: Euler-Maruyama for an SDE that is pulled towards a point ahead, exact in the pull however
 long the step.
 
-Near an observation the drift of a posterior is σ² (m - z) / (c + τ) with τ the time left: over a step h it
+Near an observation the drift of a posterior is (m - z) / (c + τ) with τ the time left: over a step h it
 moves the mean by the share h / (c + τ) and leaves the share (c + τ - h) / (c + τ) of the noise's variance.
 Euler has the first and misses the second. An SDE that knows it says so by `contraction(t, y, h)`, the factor
 of the step's noise, 1 for h -> 0: the endpoint then has the law of the diffusion with the drift's mean
