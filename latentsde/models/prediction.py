@@ -38,8 +38,8 @@ class Paths:
 def posterior_paths(model: LatentSDE, batch: Batch, queries: Tensor, *, samples: int, seed: int) -> Paths:
     """Paths given a batch's observations at `queries` (B, Q), data times in increasing order, anywhere.
 
-    Before `config.start` the prior is run backwards from z0 as a reversible diffusion (exact for a stationary,
-    reversible prior; no data bear on it). After the last observation the posterior is the
+    Before `config.start` the prior is run backwards from z0 as a reversible diffusion: exact for a
+    stationary, reversible prior, and no data bear on it. After the last observation the posterior is the
     prior. The noise is a function of (seed, series, sample, time) at the multiples of dt, whatever the
     queries.
     """
