@@ -92,7 +92,7 @@ def test_one_series_is_fitted_and_scored(tmp_path: Path) -> None:
 
 def test_series_of_one_row_are_fitted(tmp_path: Path) -> None:
     frame = visits(series=12, rows=1).fillna(70.0).drop(columns="sex")
-    fit(frame, tmp_path)
+    assert (fit(frame, tmp_path) / "metrics.json").exists()
 
 
 def test_two_rows_are_enough(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Interruption(Exception):
-    pass
+    """What a test ends a training with."""
 
 
 class Interrupt(pl.Callback):

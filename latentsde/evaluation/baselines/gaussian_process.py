@@ -65,7 +65,7 @@ class GaussianProcess(Baseline):
 
     def _fit_kernel(self, scaled: IrregularSeries, feature: int) -> Any:
         """The kernel of one feature with the hyperparameters of greatest likelihood."""
-        from scipy.optimize import minimize  # type: ignore[import-untyped, unused-ignore]
+        from scipy.optimize import minimize
 
         parts = list(_subsample(scaled, feature, np.random.default_rng([self.seed, feature])))
         if not parts:
