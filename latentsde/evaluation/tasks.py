@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,7 +61,6 @@ def forecast_starts(
     return first + (1.0 - fraction) * (last - first)
 
 
-def answerable(tasks: Mapping[str, Task] | list[Task]) -> list[Task]:
+def answerable(tasks: list[Task]) -> list[Task]:
     """The tasks with anything to score and something to see."""
-    listed = list(tasks.values()) if isinstance(tasks, Mapping) else tasks
-    return [task for task in listed if task.test[0].n_observed and task.test[1].n_observed]
+    return [task for task in tasks if task.test[0].n_observed and task.test[1].n_observed]

@@ -28,9 +28,6 @@ class MLP(nn.Sequential):
             nn.init.zeros_(last.bias)
         super().__init__(*modules, last)
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        return super().forward(inputs)
-
 
 class ConditionedMLP(nn.Module):
     """One tanh layer over (state, known): outputs start at 0. What is known ahead enters through `condition`,

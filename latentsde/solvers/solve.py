@@ -199,8 +199,7 @@ def _pick(stacked: Tensor, rank: Tensor) -> Tensor:
     each sample.
     """
     if rank.dim() == 1:
-        # All kept points are asked for, once each and in order, unless the grid's only further point is its
-        # first.
+        # Of states only the points asked for are kept; of a functional's running sum, every step.
         return stacked if len(rank) == len(stacked) else stacked[rank]
     batch = stacked.shape[1]
     flat = (rank * batch + torch.arange(batch)).reshape(-1).to(stacked.device)
