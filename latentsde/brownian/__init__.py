@@ -1,8 +1,11 @@
 """W(t) as a pure function of (stream version, seed, sample id, channel, time). Knows nothing of SDEs."""
 
+from . import operators as _operators  # registers them
 from .aligned import AlignedPath
+from .drawing import standard_normal
 from .increments import Increments
-from .philox import STREAM_VERSION, derive_seed, standard_normal
+from .kernels import implementation
+from .philox import STREAM_VERSION, derive_seed
 from .refined import RefinedPath
 from .tree import VirtualBrownianTree
 
@@ -13,5 +16,6 @@ __all__ = [
     "RefinedPath",
     "VirtualBrownianTree",
     "derive_seed",
+    "implementation",
     "standard_normal",
 ]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from .increments import Increments
+from . import kernels
+from .cells import cell_increments
 from .path import Path
-from .philox import CELL_DOMAIN, key_of, normal_pair
-
-_BLOCK = 2**20
 
 
 class AlignedPath(Path):
@@ -41,7 +39,7 @@ class AlignedPath(Path):
         device: torch.device | str = "cpu",
     ) -> None:
         super().__init__(shape, seed=seed, ids=ids, levy_area=levy_area, dtype=dtype, device=device)
-        self.grid = torch.as_tensor(grid, dtype=torch.float64, device=self.device)
+        self.grid = torch.as_tensor(grid, dtype=torch.float64, device="cpu").contiguous()
         if self.grid.dim() not in (1, 2) or len(self.grid) < 1:
             raise ValueError(
                 "a grid must be (times,) or (times, batch) with at least one time, "
@@ -51,33 +49,46 @@ class AlignedPath(Path):
             raise ValueError(
                 f"a grid for each sample must be (times, {len(self.ids)}), got {tuple(self.grid.shape)}"
             )
+        if len(self.grid) >= 2**31:
+            raise ValueError(f"a grid may have fewer than 2^31 times, got {len(self.grid)}")
         steps = self.grid.diff(dim=0)
         self._sign = -1.0 if bool((steps < 0).any()) else 1.0
         if not bool((self._sign * steps >= 0).all()):
             raise ValueError("a grid must be increasing or decreasing")
 
-    def increments(self, times: Tensor) -> Increments:
-        """W and H over the consecutive intervals of `times`, points of the grid, (n,) or (n, batch): (n-1,
-        *shape) each.
-        """
-        index = self._index(times.to(self.device, torch.float64))
-        start, stop = index[:-1], index[1:]
-        low, high = torch.minimum(start, stop), torch.maximum(start, stop)
-        if bool((high - low <= 1).all()):
-            w, a, length = self._cells(torch.where(high > low, low, -1))
-        else:
-            w, a, length = self._between(low, high)
-        if bool((stop < start).any()):
-            w = torch.where((stop < start).unsqueeze(-1), -w, w)
-        return self._answer(w, a, length)
+    def _make_kernel(self, module: Any) -> Any:
+        seed, wide = self.seed & (2**64 - 1), self._inner == torch.float64
+        ids, grid, per_sample = self.ids.data_ptr(), self.grid.data_ptr(), self.grid.dim() == 2
+        descending = self._sign < 0
+        points = len(self.grid)
+        return module.cells(
+            seed, ids, len(self.ids), self.channels, grid, points, per_sample, descending, wide
+        )
 
-    def _answer(self, w: Tensor, a: Tensor, length: Tensor) -> Increments:
-        shape = (len(w), *self.shape)
-        w_out = w.reshape(shape).to(self.dtype)
-        if self.levy_area is None:
-            return Increments(w_out, None)
-        safe = torch.where(length == 0, 1.0, length)
-        return Increments(w_out, (a / safe).reshape(shape).to(self.dtype))
+    def _operator(self, times: Tensor) -> tuple[Tensor, Tensor]:
+        seed, area = (self.seed + 2**63) % 2**64 - 2**63, self.levy_area is not None
+        return torch.ops.latentsde.cell_increments(
+            times, self.grid, self.ids, seed, self.channels, area, self.dtype
+        )
+
+    def _compute(self, times: Tensor) -> tuple[Tensor, Tensor]:
+        first, cells, sign = (x.to(self.device, non_blocking=True) for x in self._runs(times))
+        grid = self.grid.view(len(self.grid), -1).to(self.device, non_blocking=True)
+        if self.device.type == "cuda" and (kernel := kernels.cuda()) is not None:
+            area = self.levy_area is not None
+            return kernel.cell_increments(
+                first, cells, sign, grid, self.ids, self.seed, self.channels, area, self._inner
+            )
+        w, h = cell_increments(first, cells, grid, self.ids, seed=self.seed, channels=self.channels)
+        return w * sign.unsqueeze(-1), h
+
+    def _runs(self, times: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The first cell of each interval of `times`, how many cells it has, and -1 where it goes against the
+        grid: int64 (n, 1) or (n, batch).
+        """
+        index = self._index(times)
+        start, stop = index[:-1], index[1:]
+        return torch.minimum(start, stop), (stop - start).abs(), torch.where(stop >= start, 1, -1)
 
     def _index(self, times: Tensor) -> Tensor:
         """The grid index of each time, (n, batch) or (n, 1); the first one where a time is repeated."""
@@ -92,42 +103,7 @@ class AlignedPath(Path):
         if not bool((ascending.gather(1, index) == wanted).all()):
             missing = float(times.t()[ascending.gather(1, index) != wanted][0])
             raise ValueError(
-                f"time {missing:.17g} is not a point of this path's grid; "
+                f"time {missing!r} is not a point of this path's grid; "
                 "ask a VirtualBrownianTree for times between"
             )
         return index.t()
-
-    def _cells(self, cells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(W, length·H, length) of the cells (n, batch or 1), -1 for none: float64 (n, batch, channels),
-        length (n, ·, 1).
-        """
-        grid = self.grid if self.grid.dim() == 2 else self.grid.unsqueeze(1)
-        lengths = grid.diff(dim=0, append=grid[-1:]).abs().expand(-1, cells.shape[1])
-        length = torch.where(cells < 0, 0.0, lengths.gather(0, cells.clamp_min(0))).unsqueeze(-1)
-        channel = torch.arange(self.channels, device=self.device) + CELL_DOMAIN
-        per_block = max(1, _BLOCK // max(1, len(self.ids) * self.channels))
-        pairs = [
-            normal_pair(part.unsqueeze(-1), channel, self.ids.view(1, -1, 1), key_of(self.seed))
-            for part in cells.clamp_min(0).split(per_block)
-        ]
-        w = torch.cat([first for first, _ in pairs]) * (length.sqrt() * self._sign)
-        h = torch.cat([second for _, second in pairs]) * (length.sqrt() * math.sqrt(1.0 / 12.0))
-        return w, h * length, length
-
-    def _between(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(W, length·H, length) between grid indices low <= high (n, batch or 1) by adding up their cells."""
-        shape = (len(low), len(self.ids), self.channels)
-        w = torch.zeros(shape, dtype=torch.float64, device=self.device)
-        area = torch.zeros_like(w)
-        total = torch.zeros(*low.shape, 1, dtype=torch.float64, device=self.device)
-        for cell in range(int(low.min()), int(high.max())):
-            inside = ((low <= cell) & (cell < high)).unsqueeze(-1)
-            index = torch.full((1, low.shape[1]), cell, device=self.device)
-            w_cell, a_cell, length = self._cells(index)
-            # The areas between path and chord, and the triangle between the two chords and the joined one. A
-            # first cell is taken over unrounded: no sample's answer depends on how many cells the others ask
-            # for.
-            area = torch.where(inside, area + a_cell + 0.5 * (length * w - total * w_cell), area)
-            w = torch.where(inside, w + w_cell, w)
-            total = torch.where(inside, total + length, total)
-        return w, area, total

@@ -18,13 +18,13 @@ from torch import Tensor
 
 
 def bridge(r: Tensor, w: Tensor, h: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """(W_r, H_r) at the fractions `r` in (0, 1) of unit intervals with (w, h), driven by two standard
+    """(W_r, H_r) at the fractions `r` in [0, 1] of unit intervals with (w, h), driven by two standard
     normals.
     """
     product = r * (1.0 - r)
     deviation_x = (product * (1.0 - 3.0 * product)).sqrt()
     covariance = -0.5 * r * r * product
-    slope = covariance / deviation_x
+    slope = covariance / deviation_x.clamp_min(1e-300)  # 0 at both ends
     variance_y = r * (1.0 - r**3) / 12.0
     deviation_y = (variance_y - slope * slope).clamp_min(0.0).sqrt()
     w_r = r * w + 6.0 * product * h + deviation_x * first

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from . import kernels
+from .drawing import KERNEL_DTYPES
 from .increments import Increments
 from .philox import MAX_CHANNELS
 
@@ -17,7 +20,11 @@ LEVY_AREAS = (None, "space-time")
 
 
 class Path(ABC):
-    """A Brownian sample path of `shape` = (batch, ...) whose samples are named by `ids`."""
+    """A Brownian sample path of `shape` = (batch, ...) whose samples are named by `ids`.
+
+    It is its parameters: pickles and copies hold nothing else. On the CPU a path keeps, beside them, a compiled object
+    with what its last query passed; answers do not depend on it.
+    """
 
     def __init__(
         self,
@@ -49,7 +56,10 @@ class Path(ABC):
             )
         if self.channels >= MAX_CHANNELS:
             raise ValueError(f"a sample may have fewer than 2^31 channels, got {self.channels}")
-        self.ids = ids.to(self.device)
+        self.ids = ids.to(self.device).contiguous()
+        # What the kernels compute in; smaller types are rounded from float32.
+        self._inner = dtype if dtype in KERNEL_DTYPES else torch.float32
+        self._compiled: Any = None
 
     def __call__(self, ta: Times, tb: Times) -> Tensor:
         """W over [ta, tb], of `shape`; going backwards (ta > tb) gives -W."""
@@ -57,17 +67,77 @@ class Path(ABC):
 
     def increment(self, ta: Times, tb: Times) -> Increments:
         """W and H over [ta, tb]: numbers, or tensors (batch,) with an interval for each sample."""
+        # The common case goes straight to the kernel: a few microseconds a call.
+        if isinstance(ta, (float, int)) and isinstance(tb, (float, int)) and not torch.compiler.is_compiling():
+            kernel = self._kernel()
+            if kernel is not None:
+                w = torch.empty(self.shape, dtype=self._inner)
+                h = None if self.levy_area is None else torch.empty(self.shape, dtype=self._inner)
+                pointer = 0 if h is None else h.data_ptr()
+                kernel.increment(ta, tb, w.data_ptr(), pointer, torch.get_num_threads())
+                return self._converted(w, h)
         ends = torch.stack(torch.broadcast_tensors(self._times(ta), self._times(tb)))
         w, h = self.increments(ends)
         return Increments(w[0], None if h is None else h[0])
 
-    @abstractmethod
     def increments(self, times: Tensor) -> Increments:
-        """W and H over the consecutive intervals of `times`, (n,) or (n, batch): (n-1, *shape) each."""
+        """W and H over the consecutive intervals of `times`, (n,) or (n, batch), in either direction: (n-1, *shape)
+        each, in memory of their size.
+        """
+        if torch.compiler.is_compiling():
+            # A compiled graph holds one operator instead of what follows here, which calls it.
+            w, h = self._operator(times)
+            shape = (-1, *self.shape)
+            return Increments(w.view(shape), None if self.levy_area is None else h.view(shape))
+        # Times stay on the CPU: there they are checked, and turned into the names of draws.
+        times = times.detach().to("cpu", torch.float64).contiguous()
+        if times.dim() not in (1, 2) or (times.dim() == 2 and times.shape[1] != len(self.ids)):
+            raise ValueError(
+                f"times must be (n,) or (n, {len(self.ids)}) with a column for each sample, got {tuple(times.shape)}"
+            )
+        shape = (max(0, len(times) - 1), *self.shape)
+        kernel = self._kernel()
+        if kernel is None:
+            w, h = self._compute(times)
+            return self._converted(w.view(shape), None if self.levy_area is None else h.view(shape))
+        w = torch.empty(shape, dtype=self._inner)
+        area = None if self.levy_area is None else torch.empty(shape, dtype=self._inner)
+        pointer = 0 if area is None else area.data_ptr()
+        per_sample = times.dim() == 2
+        threads = torch.get_num_threads()
+        kernel.increments(times.data_ptr(), len(times), per_sample, w.data_ptr(), pointer, threads)
+        return self._converted(w, area)
+
+    @abstractmethod
+    def _make_kernel(self, module: Any) -> Any:
+        """The compiled object of this path."""
+
+    @abstractmethod
+    def _compute(self, times: Tensor) -> tuple[Tensor, Tensor]:
+        """W and H (n-1, batch, channels) over the intervals of float64 times on the CPU, without the C++ kernel."""
+
+    @abstractmethod
+    def _operator(self, times: Tensor) -> tuple[Tensor, Tensor]:
+        """The same as a call of a registered operator; H is empty where it is not asked for."""
+
+    def _kernel(self) -> Any:
+        if self._compiled is None and self.device.type == "cpu":
+            module = kernels.cpu()
+            if module is not None:
+                self._compiled = self._make_kernel(module)
+        return self._compiled
+
+    def _converted(self, w: Tensor, h: Tensor | None) -> Increments:
+        if w.dtype == self.dtype:
+            return Increments(w, h)
+        return Increments(w.to(self.dtype), None if h is None else h.to(self.dtype))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_compiled": None}
 
     def _times(self, time: Times) -> Tensor:
         """A time as float64: (), or (batch,) for a time of each sample."""
-        tensor = torch.as_tensor(time, dtype=torch.float64, device=self.device)
+        tensor = torch.as_tensor(time, dtype=torch.float64, device="cpu")
         if tensor.dim() == 0 or (tensor.dim() == 1 and len(tensor) == len(self.ids)):
             return tensor
         if tensor.numel() == 1:

@@ -1,27 +1,31 @@
-"""Philox4x32-10, the counter-based generator under every path: counter -> four words -> normals.
+"""Philox4x32-10, the counter-based generator under every path, and what its counters and keys mean.
 
 Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3". A word is a uint32 held in an
 int64.
 
-The counter of a draw is (node, channel, id low, id high) and its key is the seed, so that a draw depends on
-nothing but its name. The top bit of the channel word tells what the node is: a node of a tree (0) or a cell
-of a step grid (1).
+The counter of a draw is (node, domain | kind | group, id low, id high) and its key is the seed, so that a draw
+depends on nothing but its name: docs/brownian.md.
 """
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
-STREAM_VERSION = 1
+STREAM_VERSION = 2
 """Version of the whole mapping from (seed, id, channel, time) to W; saved with every run."""
 
+# The second word of a counter. The domain tells what the node is: a node of a tree or a cell of a step grid.
+TREE_DOMAIN = 0
+CELL_DOMAIN = 1 << 31
+# The kind tells what the normals are for. Values 2 and 3 are free.
+KIND_W = 0
+KIND_H = 1 << 29
+# One counter makes the normals of as many adjacent channels as it has words.
+GROUP = 4
 MAX_CHANNELS = 2**31
-CELL_DOMAIN = 2**31
-# A tree's nodes are below it, so that normals and paths of one seed and one id are independent.
-_PLAIN_NODE = 2**31
+# A tree's nodes are below it, so that plain normals and paths of one seed and one id are independent.
+PLAIN_NODE = 2**31
 
 _MASK = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -67,36 +71,12 @@ def derive_seed(seed: int, *labels: int) -> int:
     return seed
 
 
-def box_muller(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """Two float64 standard normals from two words, by uniforms (word + 1/2) 2^-32 that are never 0 or 1."""
-    radius = first.to(torch.float64).add_(0.5).mul_(2.0**-32).log_().mul_(-2.0).sqrt_()
-    angle = second.to(torch.float64).add_(0.5).mul_(2.0**-32 * 2.0 * math.pi)
-    return radius * angle.cos(), radius * angle.sin()
+def words_of(node: Tensor, ids: Tensor, channels: int, domain_and_kind: int, seed: int) -> Words:
+    """The words of every (node, id, group of channels): four tensors (..., groups).
 
-
-def normal_pair(node: Tensor, channel: Tensor, ids: Tensor, key: Key) -> tuple[Tensor, Tensor]:
-    """The two float64 normals of every (node, channel, id); the int64 arguments broadcast together."""
-    # Contiguous words: torch computes strided logarithms by another routine, whose last bit may differ.
-    words = philox4x32((node, channel, ids & _MASK, (ids >> 32) & _MASK), key)
-    shape = torch.broadcast_shapes(node.shape, channel.shape, ids.shape)
-    first, second = (word.expand(shape).contiguous() for word in words[:2])
-    return box_muller(first, second)
-
-
-def standard_normal(
-    shape: tuple[int, ...],
-    *,
-    seed: int,
-    ids: Tensor | None = None,
-    dtype: torch.dtype = torch.float32,
-    device: torch.device | str = "cpu",
-) -> Tensor:
-    """Standard normals of `shape`, shape[0] samples named by `ids` (int64, default 0..n-1), the same in any
-    batch.
+    `node` (...) and `ids` (...) are int64 and broadcast together.
     """
-    samples, channels = shape[0], math.prod(shape[1:])
-    names = torch.arange(samples, device=device) if ids is None else ids.to(device)
-    node = torch.full((1, 1), _PLAIN_NODE, dtype=torch.int64, device=device)
-    channel = torch.arange(channels, dtype=torch.int64, device=device).unsqueeze(0)
-    first, _ = normal_pair(node, channel, names.unsqueeze(1), key_of(seed))
-    return first.reshape(shape).to(dtype)
+    group = torch.arange(-(-channels // GROUP), device=ids.device)
+    name = ids.unsqueeze(-1)
+    counter = (node.unsqueeze(-1), group | domain_and_kind, name & _MASK, (name >> 32) & _MASK)
+    return philox4x32(counter, key_of(seed))

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from .aligned import AlignedPath
-from .philox import CELL_DOMAIN, derive_seed, key_of, normal_pair
+from .drawing import draw_normals
+from .philox import CELL_DOMAIN, KIND_W, derive_seed
 
 _CELL_BITS, _PART_BITS = 20, 12  # a node's 32 bits: the coarse cell, and the part of it
 _REFINEMENT = 1  # label of the stream that fills the cells
@@ -54,7 +55,7 @@ class RefinedPath(AlignedPath):
         self._w = self._fill()
 
     def _fill(self) -> Tensor:
-        """Increments over the intervals of the grid, float64 (intervals, batch, channels)."""
+        """W at the points of the grid, float64 (points, batch, channels)."""
         samples = len(self.ids)
         grid = self.grid if self.grid.dim() == 2 else self.grid.unsqueeze(1).expand(-1, samples)
         grid = grid.flip(0) if self._sign < 0 else grid
@@ -66,7 +67,7 @@ class RefinedPath(AlignedPath):
                 f"a refined path has at most 2^{_CELL_BITS} cells, {cells} are asked for; "
                 "use a larger spacing"
             )
-        multiples = torch.arange(cells + 1, dtype=torch.float64, device=self.device).unsqueeze(1)
+        multiples = torch.arange(cells + 1, dtype=torch.float64).unsqueeze(1)
         points, order = torch.cat([units, multiples.expand(-1, samples)]).sort(dim=0, stable=True)
         length = points.diff(dim=0)
         cell = (points[:-1] + 0.5 * length).floor().clamp_max(cells - 1).to(torch.int64)
@@ -82,25 +83,33 @@ class RefinedPath(AlignedPath):
                 f"a refined path has at most 2^{_PART_BITS} points in a cell; use a smaller spacing"
             )
 
-        channel = torch.arange(self.channels, device=self.device) + CELL_DOMAIN
-        ids = self.ids.view(1, -1, 1)
-        coarse, _ = normal_pair(multiples[:-1].to(torch.int64).unsqueeze(-1), channel, ids, key_of(self.seed))
-        node = (cell << _PART_BITS | part).unsqueeze(-1)
-        free, _ = normal_pair(node, channel, ids, key_of(derive_seed(self.seed, _REFINEMENT)))
+        coarse = self._draw(multiples[:-1, 0].to(torch.int64), self.seed)
+        free = self._draw(cell << _PART_BITS | part, derive_seed(self.seed, _REFINEMENT))
+        length = length.to(self.device)
+        cell = cell.to(self.device)
         free = free * length.sqrt().unsqueeze(-1)
         # A bridge from independent increments: take from each its share of what their sum is too much.
         index = cell.unsqueeze(-1).expand_as(free)
         excess = torch.zeros_like(coarse).scatter_add_(0, index, free) - coarse
         fine = free - length.unsqueeze(-1) * excess.gather(0, index)
 
-        # Sum the parts of every interval of the grid: the rank of its points among all points tells which.
-        rank = order.argsort(dim=0)[: len(units)]
+        # The rank of the grid's points among all points tells where each is on the way.
+        rank = order.argsort(dim=0)[: len(units)].to(self.device)
         running = torch.cat([torch.zeros_like(fine[:1]), fine.cumsum(0)])
-        w = running.gather(0, rank.unsqueeze(-1).expand(-1, -1, self.channels)).diff(dim=0)
-        return (-w.flip(0) if self._sign < 0 else w) * self.spacing**0.5
+        w = running.gather(0, rank.unsqueeze(-1).expand(-1, -1, self.channels)) * self.spacing**0.5
+        return w.flip(0) if self._sign < 0 else w
 
-    def _cells(self, cells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        index = cells.clamp_min(0).expand(-1, len(self.ids))
-        w = self._w.gather(0, index.unsqueeze(-1).expand(-1, -1, self.channels))
-        w = torch.where((cells < 0).unsqueeze(-1), 0.0, w)
-        return w, torch.zeros_like(w), torch.ones_like(w[..., :1])
+    def _draw(self, nodes: Tensor, seed: int) -> Tensor:
+        kind = CELL_DOMAIN | KIND_W
+        return draw_normals(nodes.to(self.device), self.ids, self.channels, kind, seed, torch.float64)
+
+    def _kernel(self) -> None:
+        """None: W at all points of the grid is there already."""
+
+    def _compute(self, times: Tensor) -> tuple[Tensor, Tensor]:
+        index = self._index(times).expand(-1, len(self.ids)).to(self.device).unsqueeze(-1)
+        w = self._w.gather(0, index.expand(-1, -1, self.channels)).diff(dim=0)
+        return w, w.new_empty(0)
+
+    def _operator(self, times: Tensor) -> tuple[Tensor, Tensor]:
+        raise NotImplementedError("a RefinedPath has no operator for torch.compile; take an AlignedPath")

@@ -1,4 +1,4 @@
-"""The commands: `latentsde demo | fit | predict | sample | report`."""
+"""The commands: `latentsde demo | fit | predict | sample | report | bench`."""
 
 from latentsde.cli.app import main
 

@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 
 from latentsde import VirtualBrownianTree
-from latentsde.brownian import Increments, tree
+from latentsde.brownian import Increments, descent, kernels
 from tests.brownian.bridge_law import FIGURES, bridge_figures
 from tests.significance import FALSE_ALARM, bound, correlation_z, mean_z, normality, variance_z
+
+pytestmark = pytest.mark.usefixtures("implementation")
 
 DOUBLE = torch.float64
 LEAF = 2.0**-30
@@ -183,22 +185,25 @@ def wrong_bridge(r: Tensor, w: Tensor, h: Tensor, first: Tensor, second: Tensor)
     return mean_w + middle_w, mean_h + middle_h
 
 
-RIGHT_MIDPOINT, RIGHT_BRIDGE = tree.midpoint, tree.bridge
+RIGHT_MIDPOINT, RIGHT_BRIDGE = descent.midpoint, descent.bridge
 
 
 @pytest.mark.parametrize("wrong", [wrong_midpoint, wrong_share])
 def test_a_wrong_midpoint_is_seen(wrong: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tree, "midpoint", wrong)
+    monkeypatch.setattr(kernels, "cpu", lambda: None)
+    monkeypatch.setattr(descent, "midpoint", wrong)
     assert worst_bridge_figure() > BRIDGE_BOUND
 
 
 def test_a_wrong_leaf_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tree, "bridge", wrong_bridge)
+    monkeypatch.setattr(kernels, "cpu", lambda: None)
+    monkeypatch.setattr(descent, "bridge", wrong_bridge)
     assert worst_leaf_figure() > LEAF_BOUND
 
 
 def test_a_straight_line_inside_leaves_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tree, "bridge", lambda r, w, h, first, second: (r * w, 0.0 * h))
+    monkeypatch.setattr(kernels, "cpu", lambda: None)
+    monkeypatch.setattr(descent, "bridge", lambda r, w, h, first, second: (r * w, 0.0 * h))
     assert worst_leaf_figure() > LEAF_BOUND
 
 

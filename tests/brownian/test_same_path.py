@@ -16,6 +16,8 @@ from latentsde import VirtualBrownianTree
 from latentsde.brownian import STREAM_VERSION, AlignedPath, Increments, derive_seed, standard_normal
 from latentsde.brownian.path import Path
 
+pytestmark = pytest.mark.usefixtures("implementation")
+
 DOUBLE = torch.float64
 GRID = [0.0, 0.1, 0.125, 0.3, 0.30000001, 0.5, 0.75, 1.0]
 
@@ -151,12 +153,16 @@ def test_same_path_for_any_number_of_threads(make: Make, restored_threads: None)
 
 
 @both
-def test_same_path_in_float32_and_float64(make: Make) -> None:
+def test_same_path_in_float32_and_float64_to_rounding(make: Make) -> None:
     t = torch.tensor(GRID, dtype=DOUBLE)
     wide, single = make((100, 3)).increments(t), make((100, 3), dtype=torch.float32).increments(t)
     assert wide.H is not None and single.H is not None
     assert single.W.dtype == single.H.dtype == torch.float32
-    assert_same(single, Increments(wide.W.float(), wide.H.float()))
+    # The kernels compute float32 answers in float32: a few roundings of the increment's own size.
+    scale = t.diff().sqrt().view(-1, 1, 1)
+    for ours, exact in zip(single, wide, strict=True):
+        assert ours is not None and exact is not None
+        assert ((ours.double() - exact).abs() / scale).max() < 16 * torch.finfo(torch.float32).eps
 
 
 @both
@@ -208,7 +214,7 @@ def test_seeds_ids_and_spans_name_different_paths(make: Make) -> None:
 def test_a_path_stays_what_it_is_from_version_to_version() -> None:
     # These numbers change only together with STREAM_VERSION: a saved run then names a path that no longer
     # exists.
-    assert STREAM_VERSION == 1
+    assert STREAM_VERSION == 2
     p = VirtualBrownianTree(
         0, 2, (2, 2), seed=2024, ids=torch.tensor([3, 2**33]), levy_area="space-time", dtype=DOUBLE
     )
@@ -221,11 +227,11 @@ def test_a_path_stays_what_it_is_from_version_to_version() -> None:
 
 
 RECORDED = [
-    [[0.26963119692560983, 1.1067971529413447], [1.0480036206292358, 1.0756814747902386]],
-    [[0.0616001039622034, 0.27653122323902407], [-0.029082851598982135, 0.0712623375754485]],
-    [[-0.13104504385304777, -0.43509366616333056], [0.553690953189993, 0.09811815508394485]],
-    [[0.24460918810385313, 1.5079691703982145], [2.1489283527570016, -0.9038199695237228]],
-    [[-1.2572941859103035, -0.23334900715256734], [1.3088406584918368, 0.7247935307570578]],
+    [[-1.6494754520539245, 2.2457792440892885], [-0.002184614311585462, 0.9380644312680627]],
+    [[0.2804286619049908, 0.02424914947241655], [-0.2405867533436243, 0.1092888591857706]],
+    [[-0.13104504385304774, -1.8138664641328741], [0.553690953189993, 0.7099622282120864]],
+    [[0.24460918810385313, -0.6799561872866724], [2.1489283527570016, -0.3243974250135749]],
+    [[-1.2572941859103037, 0.3744648158848087], [1.3088406584918368, 1.388090128899056]],
 ]
 RECORDED_SEED = 3032443679134275187
 

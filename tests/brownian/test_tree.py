@@ -13,6 +13,8 @@ from torch import Tensor
 
 from latentsde import VirtualBrownianTree
 
+pytestmark = pytest.mark.usefixtures("implementation")
+
 DOUBLE = torch.float64
 TIME = st.floats(0.0, 1.0)
 

@@ -1,0 +1,61 @@
+"""Normals of nodes by the fastest implementation there is, and standard normals named by samples."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from . import kernels
+from .normals import normals
+from .philox import KIND_W, PLAIN_NODE, TREE_DOMAIN
+
+KERNEL_DTYPES = (torch.float32, torch.float64)
+
+
+def draw_normals(
+    nodes: Tensor, ids: Tensor, channels: int, domain_and_kind: int, seed: int, dtype: torch.dtype
+) -> Tensor:
+    """Standard normals (n, batch, channels) of int64 nodes (n,) for all samples or (n, batch), on the device of
+    the ids, int64 (batch,).
+    """
+    inner = dtype if dtype in KERNEL_DTYPES else torch.float32
+    if ids.device.type == "cpu" and (kernel := kernels.cpu()) is not None:
+        nodes, ids = nodes.contiguous(), ids.contiguous()
+        out = torch.empty(len(nodes), len(ids), channels, dtype=inner)
+        kernel.normals(
+            seed & (2**64 - 1),
+            ids.data_ptr(),
+            len(ids),
+            channels,
+            nodes.data_ptr(),
+            len(nodes),
+            nodes.dim() == 2,
+            domain_and_kind,
+            out.data_ptr(),
+            inner == torch.float64,
+            torch.get_num_threads(),
+        )
+    elif ids.device.type == "cuda" and (triton_kernels := kernels.cuda()) is not None:
+        out = triton_kernels.normals(nodes, ids, seed, channels, domain_and_kind, inner)
+    else:
+        out = normals(nodes.view(len(nodes), -1), ids.unsqueeze(0), channels, domain_and_kind, seed)
+    return out.to(dtype)
+
+
+def standard_normal(
+    shape: tuple[int, ...],
+    *,
+    seed: int,
+    ids: Tensor | None = None,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """Standard normals of `shape`, shape[0] samples named by `ids` (int64, default 0..n-1), the same in any
+    batch.
+    """
+    samples, channels = shape[0], math.prod(shape[1:])
+    names = torch.arange(samples, device=device) if ids is None else ids.to(device)
+    node = torch.full((1,), PLAIN_NODE, dtype=torch.int64, device=device)
+    return draw_normals(node, names, channels, TREE_DOMAIN | KIND_W, seed, dtype).view(shape)

@@ -1,0 +1,48 @@
+"""The specification of docs/brownian.md, fast: C++ for the CPU, Triton for CUDA; and which of them are here.
+
+Both are optional. Without them `latentsde.brownian` computes the same paths by plain PyTorch.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from types import ModuleType
+
+
+@functools.cache
+def cpu() -> ModuleType | None:
+    """The compiled module, or None with one warning where it was not built."""
+    try:
+        from . import _cpu
+    except ImportError:
+        warnings.warn(
+            "latentsde's compiled Brownian kernel is not there: paths on the CPU are computed by plain PyTorch, "
+            "about a hundred times slower. Install a C++17 compiler and install latentsde again.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None
+    return _cpu
+
+
+@functools.cache
+def cuda() -> ModuleType | None:
+    """The Triton kernels, or None with one warning where Triton is not installed."""
+    try:
+        from . import cuda as kernels
+    except ImportError:
+        warnings.warn(
+            "Triton is not installed: Brownian paths on CUDA devices are computed by plain PyTorch, slower. "
+            "Install it with: pip install triton",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None
+    return kernels
+
+
+def implementation() -> str:
+    """What computes paths on this CPU: "C++ (avx512)", "C++ (avx2)", "C++ (baseline)" or "PyTorch"."""
+    kernel = cpu()
+    return "PyTorch" if kernel is None else f"C++ ({kernel.instruction_set()})"

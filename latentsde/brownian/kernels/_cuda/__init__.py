@@ -1,0 +1,5 @@
+"""The specification of `kernels/cpu` in Triton, for tensors on a CUDA device; ImportError where Triton is missing."""
+
+from .launch import cell_increments, normals, tree_increments, words
+
+__all__ = ["cell_increments", "normals", "tree_increments", "words"]

@@ -1,0 +1,588 @@
+// The Python module: path objects that hold what a kernel needs, and answer into memory that Python has allocated.
+// It sees addresses of tensors, never torch itself, so that one build serves every version of torch.
+//
+// Stable ABI of Python 3.10: one build serves every later Python as well.
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <initializer_list>
+#include <mutex>
+#include <new>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "kernels.h"
+
+using namespace latentsde;
+
+namespace {
+
+// ---- Instruction sets -----------------------------------------------------------------------------------------------
+
+std::vector<const Kernels*> supported_kernels() {
+    std::vector<const Kernels*> found{&baseline_kernels};
+#if defined(LATENTSDE_X86)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back(&avx2_kernels);
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("fma"))
+        found.push_back(&avx512_kernels);
+#endif
+    return found;
+}
+
+std::atomic<const Kernels*> kernels{nullptr};
+
+// ---- Threads --------------------------------------------------------------------------------------------------------
+
+// Calls work(begin, end) on parts of 0..tasks. Threads are begun for the call and joined: about 20 microseconds each,
+// little beside the work they are begun for, and there is no pool that a fork could break.
+template <class Work>
+void in_parallel(size_t tasks, size_t threads, Work work) {
+    threads = std::min(threads, tasks);
+    if (threads <= 1) return work((size_t)0, tasks);
+    std::vector<std::thread> others;
+    size_t begun = 0;
+    try {
+        for (; begun + 1 < threads; begun++)
+            others.emplace_back(work, tasks * begun / threads, tasks * (begun + 1) / threads);
+    } catch (const std::system_error&) {
+        // No more threads to be had: this one does the rest.
+    }
+    work(tasks * begun / threads, tasks);
+    for (std::thread& other : others) other.join();
+}
+
+constexpr double NORMALS_FOR_A_THREAD = 1e5;  // about 150 microseconds of work
+
+size_t threads_for(double normals, long allowed) {
+    return (size_t)std::max(1.0, std::min((double)allowed, normals / NORMALS_FOR_A_THREAD));
+}
+
+// ---- Samples and channels as blocks of counters ---------------------------------------------------------------------
+
+struct Elements {
+    size_t samples, channels;
+    Key key;
+    std::vector<int64_t> ids;
+    std::vector<Block> blocks;            // lanes packed: samples share blocks
+    std::vector<Block> blocks_of_samples; // made on demand: no block has two samples
+
+    size_t count() const { return samples * channels; }
+
+    std::vector<Block> make(bool shared) const {
+        std::vector<Block> made;
+        const size_t groups = (channels + PLANES - 1) / PLANES;
+        for (size_t sample = 0; sample < samples; sample++)
+            for (size_t group = 0; group < groups; group++) {
+                if (made.empty() || made.back().lanes == LANES || (!shared && group == 0)) {
+                    made.emplace_back();
+                    std::memset(&made.back(), 0, sizeof(Block));
+                    made.back().packed = true;
+                }
+                Block& block = made.back();
+                const int lane = block.lanes++;
+                const int width = (int)std::min<size_t>(PLANES, channels - group * PLANES);
+                block.group[lane] = (uint32_t)group;
+                block.id_low[lane] = (uint32_t)ids[sample];
+                block.id_high[lane] = (uint32_t)((uint64_t)ids[sample] >> 32);
+                block.place[lane] = (int64_t)(sample * channels + group * PLANES);
+                block.sample[lane] = (int32_t)sample;
+                block.width[lane] = width;
+                block.planes = std::max(block.planes, width);
+            }
+        for (Block& block : made) block.packed = block.lanes == LANES && channels % PLANES == 0;
+        return made;
+    }
+};
+
+// Reads (seed, ids address, samples, channels) from the first four arguments.
+bool read_elements(PyObject* const* args, Elements& elements) {
+    const unsigned long long seed = PyLong_AsUnsignedLongLongMask(args[0]);
+    const void* ids = PyLong_AsVoidPtr(args[1]);
+    elements.samples = PyLong_AsSize_t(args[2]);
+    elements.channels = PyLong_AsSize_t(args[3]);
+    if (PyErr_Occurred()) return false;
+    elements.key = {(uint32_t)seed, (uint32_t)(seed >> 32)};
+    elements.ids.assign((const int64_t*)ids, (const int64_t*)ids + elements.samples);
+    elements.blocks = elements.make(true);
+    return true;
+}
+
+bool wrong_count(Py_ssize_t given, Py_ssize_t wanted, const char* name) {
+    if (given == wanted) return false;
+    PyErr_Format(PyExc_TypeError, "%s takes %zd arguments, got %zd", name, wanted, given);
+    return true;
+}
+
+// C++ exceptions end here: Python must not see any other than its own.
+template <class Body>
+PyObject* guarded(Body body) {
+    try {
+        return body();
+    } catch (const std::bad_alloc&) {
+        return PyErr_NoMemory();
+    } catch (const std::exception& error) {
+        PyErr_SetString(PyExc_RuntimeError, error.what());
+        return nullptr;
+    }
+}
+
+// ---- Tree -----------------------------------------------------------------------------------------------------------
+
+struct Memory {  // aligned, untouched until used
+    void* data = nullptr;
+    void* take(size_t bytes) {
+        if (!data && posix_memalign(&data, 64, bytes)) throw std::bad_alloc();
+        return data;
+    }
+    ~Memory() { std::free(data); }
+    Memory() = default;
+    Memory(Memory&& other) : data(other.data) { other.data = nullptr; }
+};
+
+struct TreePath {
+    Elements elements;
+    double t0, t1, slack;
+    bool wide;
+    std::mutex busy;
+    Memory chains;  // one for each block, for queries of a few intervals
+
+    double fraction(double time) const { return std::min(std::max((time - t0) / (t1 - t0), 0.0), 1.0); }
+    uint64_t ticks(double time) const {
+        return (uint64_t)std::nearbyint(fraction(time) * (double)((uint64_t)1 << TIME_BITS));
+    }
+    bool inside(double time) const { return time >= t0 - slack && time <= t1 + slack; }
+    Interval interval(double from, double to) const {
+        const uint64_t a = ticks(from), b = ticks(to);
+        return a <= b ? Interval{a, b, false} : Interval{b, a, true};
+    }
+};
+
+// Sets a ValueError whose format shows numbers as Python does (%R); always returns null.
+PyObject* value_error(const char* format, std::initializer_list<double> numbers) {
+    PyObject* shown[3] = {nullptr, nullptr, nullptr};
+    size_t count = 0;
+    for (double number : numbers) shown[count++] = PyFloat_FromDouble(number);
+    PyErr_Format(PyExc_ValueError, format, shown[0], shown[1], shown[2]);
+    for (PyObject* number : shown) Py_XDECREF(number);
+    return nullptr;
+}
+
+bool complain_outside(const TreePath& path, double time) {
+    if (path.inside(time)) return false;
+    value_error("time %R is outside the path's interval [%R, %R]", {time, path.t0, path.t1});
+    return true;
+}
+
+struct Answer {
+    char *w, *h;
+    size_t stride, width;  // numbers of one interval, bytes of a number
+    void* at_w(size_t k) const { return w + k * stride * width; }
+    void* at_h(size_t k) const { return h ? h + k * stride * width : nullptr; }
+};
+
+void run_block(const TreePath& path, const Block& block, const Interval* intervals, size_t count, void* chain,
+               const Answer& answer, size_t at) {
+    TreeTask task{&block, path.elements.key, intervals, count, path.t1 - path.t0,
+                  answer.at_w(at), answer.at_h(at), answer.stride, chain};
+    kernels.load()->tree[path.wide](task);
+}
+
+// A few intervals, by the chains that the last query left.
+void query_kept(TreePath& path, const Interval* intervals, size_t count, const Answer& answer, long threads) {
+    const size_t bytes = kernels.load()->chain_bytes(path.wide), blocks = path.elements.blocks.size();
+    const bool fresh = path.chains.data == nullptr;
+    char* chains = (char*)path.chains.take(bytes * blocks);
+    if (fresh)
+        for (size_t b = 0; b < blocks; b++) kernels.load()->begin_chain(chains + b * bytes);
+    const double normals = 4.0 * count * path.elements.count();
+    in_parallel(blocks, threads_for(normals, threads), [&](size_t begin, size_t end) {
+        for (size_t b = begin; b < end; b++)
+            run_block(path, path.elements.blocks[b], intervals, count, chains + b * bytes, answer, 0);
+    });
+}
+
+// How the answers of many steps are written: a tile of blocks takes a few steps, block after block, and then the next
+// few. So a page of memory is filled while it is at hand, and a block's chain is not read anew for each step.
+constexpr size_t TILE_BLOCKS = 16, TILE_STEPS = 32;
+
+// Calls run(block, from, to) for every block and all steps 0..count, tile by tile; begin(first, last) before a tile of
+// blocks. Few samples are spread over the threads by their steps.
+template <class Begin, class Run>
+void in_tiles(size_t blocks, size_t count, size_t threads, Begin begin_tile, Run run) {
+    const size_t tile = std::max<size_t>(1, std::min(TILE_BLOCKS, blocks / std::max<size_t>(1, threads)));
+    const size_t tiles = (blocks + tile - 1) / tile;
+    const size_t parts = std::max<size_t>(1, std::min(count, tiles ? threads / tiles : 1));
+    in_parallel(tiles * parts, threads, [&](size_t begin, size_t end) {
+        for (size_t task = begin; task < end; task++) {
+            const size_t first = task / parts * tile, last = std::min(first + tile, blocks);
+            const size_t part = task % parts, stop = count * (part + 1) / parts;
+            auto state = begin_tile(first, last);
+            for (size_t from = count * part / parts; from < stop; from += TILE_STEPS)
+                for (size_t b = first; b < last; b++) run(state, b, b - first, from, std::min(from + TILE_STEPS, stop));
+        }
+    });
+}
+
+// Many intervals, by chains that are thrown away again.
+void query_many(const TreePath& path, const std::vector<Block>& blocks, const Interval* intervals, size_t count,
+                bool per_sample, const Answer& answer, long allowed) {
+    const size_t bytes = kernels.load()->chain_bytes(path.wide);
+    const size_t threads = threads_for(4.0 * count * path.elements.count(), allowed);
+    in_tiles(
+        blocks.size(), count, threads,
+        [&](size_t first, size_t last) {
+            Memory chains;
+            chains.take(bytes * (last - first));
+            for (size_t b = 0; b < last - first; b++) kernels.load()->begin_chain((char*)chains.data + b * bytes);
+            return chains;
+        },
+        [&](Memory& chains, size_t b, size_t in_tile, size_t from, size_t to) {
+            const Interval* own = intervals + (per_sample ? (size_t)blocks[b].sample[0] * count : 0);
+            run_block(path, blocks[b], own + from, to - from, (char*)chains.data + in_tile * bytes, answer, from);
+        });
+}
+
+template <class Held>
+struct Object {
+    PyObject_HEAD
+    Held* held;
+};
+
+template <class Held>
+Held& held(PyObject* self) {
+    return *((Object<Held>*)self)->held;
+}
+
+template <class Held>
+void forget(PyObject* self) {
+    delete ((Object<Held>*)self)->held;
+    PyTypeObject* type = Py_TYPE(self);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+template <class Held>
+PyObject* wrap(PyObject* type, Held* object) {
+    auto make = (allocfunc)PyType_GetSlot((PyTypeObject*)type, Py_tp_alloc);
+    PyObject* self = make((PyTypeObject*)type, 0);
+    if (!self) {
+        delete object;
+        return nullptr;
+    }
+    ((Object<Held>*)self)->held = object;
+    return self;
+}
+
+PyObject *tree_type = nullptr, *cells_type = nullptr;
+
+// tree(seed, ids, samples, channels, t0, t1, slack, wide)
+PyObject* new_tree(PyObject*, PyObject* const* args, Py_ssize_t given) {
+    if (wrong_count(given, 8, "tree")) return nullptr;
+    return guarded([&]() -> PyObject* {
+        auto* path = new TreePath();
+        const bool read = read_elements(args, path->elements);
+        path->t0 = PyFloat_AsDouble(args[4]);
+        path->t1 = PyFloat_AsDouble(args[5]);
+        path->slack = PyFloat_AsDouble(args[6]);
+        path->wide = PyObject_IsTrue(args[7]) == 1;
+        if (!read || PyErr_Occurred()) {
+            delete path;
+            return nullptr;
+        }
+        return wrap(tree_type, path);
+    });
+}
+
+// increment(from, to, w, h or 0, threads)
+PyObject* tree_increment(PyObject* self, PyObject* const* args, Py_ssize_t given) {
+    if (wrong_count(given, 5, "increment")) return nullptr;
+    TreePath& path = held<TreePath>(self);
+    const double from = PyFloat_AsDouble(args[0]), to = PyFloat_AsDouble(args[1]);
+    const Answer answer{(char*)PyLong_AsVoidPtr(args[2]), (char*)PyLong_AsVoidPtr(args[3]), path.elements.count(),
+                        path.wide ? sizeof(double) : sizeof(float)};
+    const long threads = PyLong_AsLong(args[4]);
+    if (PyErr_Occurred()) return nullptr;
+    if (complain_outside(path, from) || complain_outside(path, to)) return nullptr;
+    return guarded([&]() -> PyObject* {
+        const Interval interval = path.interval(from, to);
+        PyThreadState* state = PyEval_SaveThread();
+        std::unique_lock<std::mutex> lock(path.busy, std::try_to_lock);
+        try {
+            // Another thread asks the same path: do without what it remembers.
+            if (lock) query_kept(path, &interval, 1, answer, threads);
+            else query_many(path, path.elements.blocks, &interval, 1, false, answer, threads);
+        } catch (...) {
+            PyEval_RestoreThread(state);
+            throw;
+        }
+        if (lock) lock.unlock();
+        PyEval_RestoreThread(state);
+        Py_RETURN_NONE;
+    });
+}
+
+// increments(times, how many, per sample, w, h or 0, threads): over the consecutive intervals of times
+// (many,) or (many, samples), float64.
+PyObject* tree_increments(PyObject* self, PyObject* const* args, Py_ssize_t given) {
+    if (wrong_count(given, 6, "increments")) return nullptr;
+    TreePath& path = held<TreePath>(self);
+    const double* times = (const double*)PyLong_AsVoidPtr(args[0]);
+    const size_t many = PyLong_AsSize_t(args[1]);
+    const bool per_sample = PyObject_IsTrue(args[2]) == 1;
+    const Answer answer{(char*)PyLong_AsVoidPtr(args[3]), (char*)PyLong_AsVoidPtr(args[4]), path.elements.count(),
+                        path.wide ? sizeof(double) : sizeof(float)};
+    const long threads = PyLong_AsLong(args[5]);
+    if (PyErr_Occurred()) return nullptr;
+    const size_t columns = per_sample ? path.elements.samples : 1;
+    for (size_t i = 0; i < many * columns; i++)
+        if (complain_outside(path, times[i])) return nullptr;
+    if (many < 2) Py_RETURN_NONE;
+    return guarded([&]() -> PyObject* {
+        const size_t count = many - 1;
+        std::vector<Interval> intervals(count * columns);
+        for (size_t column = 0; column < columns; column++)
+            for (size_t k = 0; k < count; k++)
+                intervals[column * count + k] =
+                    path.interval(times[k * columns + column], times[(k + 1) * columns + column]);
+        if (per_sample && path.elements.blocks_of_samples.empty())
+            path.elements.blocks_of_samples = path.elements.make(false);
+        const auto& blocks = per_sample ? path.elements.blocks_of_samples : path.elements.blocks;
+        PyThreadState* state = PyEval_SaveThread();
+        std::unique_lock<std::mutex> lock(path.busy, std::defer_lock);
+        try {
+            if (!per_sample && count <= 4 && lock.try_lock()) query_kept(path, intervals.data(), count, answer, threads);
+            else query_many(path, blocks, intervals.data(), count, per_sample, answer, threads);
+        } catch (...) {
+            PyEval_RestoreThread(state);
+            throw;
+        }
+        if (lock) lock.unlock();
+        PyEval_RestoreThread(state);
+        Py_RETURN_NONE;
+    });
+}
+
+// ---- Cells ----------------------------------------------------------------------------------------------------------
+
+struct CellsPath {
+    Elements elements;
+    const double* grid;  // (points, samples or 1); the Python object keeps it
+    size_t points;
+    bool per_sample, descending, wide;
+    size_t columns() const { return per_sample ? elements.samples : 1; }
+
+    // The index of the first point of a column that is `time`, or -1.
+    int64_t index(double time, size_t column) const {
+        size_t low = 0, high = points;
+        while (low < high) {
+            const size_t middle = (low + high) / 2;
+            const double value = grid[middle * columns() + column];
+            if (descending ? value > time : value < time) low = middle + 1;
+            else high = middle;
+        }
+        return low < points && grid[low * columns() + column] == time ? (int64_t)low : -1;
+    }
+};
+
+// cells(seed, ids, samples, channels, grid, points, per sample, descending, wide)
+PyObject* new_cells(PyObject*, PyObject* const* args, Py_ssize_t given) {
+    if (wrong_count(given, 9, "cells")) return nullptr;
+    return guarded([&]() -> PyObject* {
+        auto* path = new CellsPath();
+        const bool read = read_elements(args, path->elements);
+        path->grid = (const double*)PyLong_AsVoidPtr(args[4]);
+        path->points = PyLong_AsSize_t(args[5]);
+        path->per_sample = PyObject_IsTrue(args[6]) == 1;
+        path->descending = PyObject_IsTrue(args[7]) == 1;
+        path->wide = PyObject_IsTrue(args[8]) == 1;
+        if (!read || PyErr_Occurred()) {
+            delete path;
+            return nullptr;
+        }
+        return wrap(cells_type, path);
+    });
+}
+
+PyObject* answer_cells(const CellsPath& path, const double* times, size_t many, bool times_per_sample, char* w,
+                       char* h, long threads) {
+    if (many < 2) Py_RETURN_NONE;
+    const bool per_sample = times_per_sample || path.per_sample;
+    const size_t columns = per_sample ? path.elements.samples : 1, count = many - 1;
+    std::vector<int32_t> index(many * columns), first(count * columns), cells(count * columns);
+    std::vector<signed char> sign(count * columns);
+    for (size_t k = 0; k < many; k++)
+        for (size_t column = 0; column < columns; column++) {
+            const double time = times[times_per_sample ? k * columns + column : k];
+            const int64_t found = path.index(time, path.per_sample ? column : 0);
+            if (found < 0)
+                return value_error(
+                    "time %R is not a point of this path's grid; ask a VirtualBrownianTree for times between",
+                    {time});
+            index[k * columns + column] = (int32_t)found;
+        }
+    double total = 0.0;
+    for (size_t i = 0; i < count * columns; i++) {
+        const int32_t a = index[i], b = index[i + columns];
+        first[i] = std::min(a, b);
+        cells[i] = std::abs(b - a);
+        sign[i] = a <= b ? 1 : -1;
+        total += cells[i];
+    }
+    const size_t width = path.wide ? sizeof(double) : sizeof(float), stride = path.elements.count();
+    const double normals = total / columns * stride * (h ? 2 : 1);
+    PyThreadState* state = PyEval_SaveThread();
+    try {
+        in_tiles(
+            path.elements.blocks.size(), count, threads_for(normals, threads), [](size_t, size_t) { return 0; },
+            [&](int, size_t b, size_t, size_t from, size_t to) {
+                kernels.load()->cells[path.wide]({&path.elements.blocks[b], path.elements.key,
+                                                  first.data() + from * columns, cells.data() + from * columns,
+                                                  path.grid, per_sample, path.per_sample, path.elements.samples,
+                                                  to - from, sign.data() + from * columns, w + from * stride * width,
+                                                  h ? h + from * stride * width : nullptr, stride});
+            });
+    } catch (...) {
+        PyEval_RestoreThread(state);
+        throw;
+    }
+    PyEval_RestoreThread(state);
+    Py_RETURN_NONE;
+}
+
+// increment(from, to, w, h or 0, threads)
+PyObject* cells_increment(PyObject* self, PyObject* const* args, Py_ssize_t given) {
+    if (wrong_count(given, 5, "increment")) return nullptr;
+    const double times[2] = {PyFloat_AsDouble(args[0]), PyFloat_AsDouble(args[1])};
+    char *w = (char*)PyLong_AsVoidPtr(args[2]), *h = (char*)PyLong_AsVoidPtr(args[3]);
+    const long threads = PyLong_AsLong(args[4]);
+    if (PyErr_Occurred()) return nullptr;
+    return guarded([&] { return answer_cells(held<CellsPath>(self), times, 2, false, w, h, threads); });
+}
+
+// increments(times, how many, per sample, w, h or 0, threads)
+PyObject* cells_increments(PyObject* self, PyObject* const* args, Py_ssize_t given) {
+    if (wrong_count(given, 6, "increments")) return nullptr;
+    const double* times = (const double*)PyLong_AsVoidPtr(args[0]);
+    const size_t many = PyLong_AsSize_t(args[1]);
+    const bool per_sample = PyObject_IsTrue(args[2]) == 1;
+    char *w = (char*)PyLong_AsVoidPtr(args[3]), *h = (char*)PyLong_AsVoidPtr(args[4]);
+    const long threads = PyLong_AsLong(args[5]);
+    if (PyErr_Occurred()) return nullptr;
+    return guarded([&] { return answer_cells(held<CellsPath>(self), times, many, per_sample, w, h, threads); });
+}
+
+// ---- Plain functions ------------------------------------------------------------------------------------------------
+
+// normals(seed, ids, samples, channels, nodes, count, per sample, domain and kind, out, wide, threads)
+PyObject* plain_normals(PyObject*, PyObject* const* args, Py_ssize_t given) {
+    if (wrong_count(given, 11, "normals")) return nullptr;
+    return guarded([&]() -> PyObject* {
+        Elements elements;
+        if (!read_elements(args, elements)) return nullptr;
+        const int64_t* nodes = (const int64_t*)PyLong_AsVoidPtr(args[4]);
+        const size_t count = PyLong_AsSize_t(args[5]);
+        const bool per_sample = PyObject_IsTrue(args[6]) == 1;
+        const uint32_t domain = (uint32_t)PyLong_AsUnsignedLong(args[7]);
+        char* out = (char*)PyLong_AsVoidPtr(args[8]);
+        const bool wide = PyObject_IsTrue(args[9]) == 1;
+        const long allowed = PyLong_AsLong(args[10]);
+        if (PyErr_Occurred()) return nullptr;
+        const size_t stride = elements.count(), width = wide ? sizeof(double) : sizeof(float);
+        PyThreadState* state = PyEval_SaveThread();
+        try {
+            in_tiles(
+                elements.blocks.size(), count, threads_for((double)count * stride, allowed),
+                [](size_t, size_t) { return 0; },
+                [&](int, size_t b, size_t, size_t from, size_t to) {
+                    kernels.load()->normals[wide]({&elements.blocks[b], elements.key,
+                                                   nodes + from * (per_sample ? elements.samples : 1), per_sample,
+                                                   elements.samples, to - from, domain, out + from * stride * width,
+                                                   stride});
+                });
+        } catch (...) {
+            PyEval_RestoreThread(state);
+            throw;
+        }
+        PyEval_RestoreThread(state);
+        Py_RETURN_NONE;
+    });
+}
+
+// words(counters, count, seed, out): Philox of uint32 counters (4, count) into (4, count).
+PyObject* philox_words(PyObject*, PyObject* const* args, Py_ssize_t given) {
+    if (wrong_count(given, 4, "words")) return nullptr;
+    const uint32_t* counters = (const uint32_t*)PyLong_AsVoidPtr(args[0]);
+    const size_t count = PyLong_AsSize_t(args[1]);
+    const unsigned long long seed = PyLong_AsUnsignedLongLongMask(args[2]);
+    uint32_t* out = (uint32_t*)PyLong_AsVoidPtr(args[3]);
+    if (PyErr_Occurred()) return nullptr;
+    kernels.load()->words(counters, count, {(uint32_t)seed, (uint32_t)(seed >> 32)}, out);
+    Py_RETURN_NONE;
+}
+
+PyObject* instruction_sets(PyObject*, PyObject*) {
+    const auto found = supported_kernels();
+    PyObject* names = PyTuple_New((Py_ssize_t)found.size());
+    for (size_t i = 0; names && i < found.size(); i++)
+        if (PyTuple_SetItem(names, (Py_ssize_t)i, PyUnicode_FromString(found[i]->name))) return nullptr;
+    return names;
+}
+
+PyObject* instruction_set(PyObject*, PyObject*) { return PyUnicode_FromString(kernels.load()->name); }
+
+// Chooses one of instruction_sets(), for tests and benchmarks; not while another thread draws.
+PyObject* use_instruction_set(PyObject*, PyObject* name) {
+    for (const Kernels* candidate : supported_kernels()) {
+        PyObject* text = PyUnicode_FromString(candidate->name);
+        const int same = text ? PyObject_RichCompareBool(text, name, Py_EQ) : -1;
+        Py_XDECREF(text);
+        if (same < 0) return nullptr;
+        if (same) {
+            kernels = candidate;
+            Py_RETURN_NONE;
+        }
+    }
+    return PyErr_Format(PyExc_ValueError, "this processor has no kernels named %R", name);
+}
+
+#define FAST(function) (PyCFunction)(void (*)(void)) function
+
+PyMethodDef tree_methods[] = {{"increment", FAST(tree_increment), METH_FASTCALL, nullptr},
+                              {"increments", FAST(tree_increments), METH_FASTCALL, nullptr},
+                              {nullptr, nullptr, 0, nullptr}};
+PyMethodDef cells_methods[] = {{"increment", FAST(cells_increment), METH_FASTCALL, nullptr},
+                               {"increments", FAST(cells_increments), METH_FASTCALL, nullptr},
+                               {nullptr, nullptr, 0, nullptr}};
+PyType_Slot tree_slots[] = {{Py_tp_dealloc, (void*)forget<TreePath>}, {Py_tp_methods, tree_methods}, {0, nullptr}};
+PyType_Slot cells_slots[] = {{Py_tp_dealloc, (void*)forget<CellsPath>}, {Py_tp_methods, cells_methods}, {0, nullptr}};
+PyType_Spec tree_spec = {"latentsde.brownian.kernels._cpu.Tree", sizeof(Object<TreePath>), 0, Py_TPFLAGS_DEFAULT,
+                         tree_slots};
+PyType_Spec cells_spec = {"latentsde.brownian.kernels._cpu.Cells", sizeof(Object<CellsPath>), 0, Py_TPFLAGS_DEFAULT,
+                          cells_slots};
+
+PyMethodDef functions[] = {{"tree", FAST(new_tree), METH_FASTCALL, nullptr},
+                           {"cells", FAST(new_cells), METH_FASTCALL, nullptr},
+                           {"normals", FAST(plain_normals), METH_FASTCALL, nullptr},
+                           {"words", FAST(philox_words), METH_FASTCALL, nullptr},
+                           {"instruction_sets", instruction_sets, METH_NOARGS, nullptr},
+                           {"instruction_set", instruction_set, METH_NOARGS, nullptr},
+                           {"use_instruction_set", use_instruction_set, METH_O, nullptr},
+                           {nullptr, nullptr, 0, nullptr}};
+PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_cpu", nullptr, -1, functions, nullptr, nullptr, nullptr, nullptr};
+
+}  // namespace
+
+PyMODINIT_FUNC PyInit__cpu(void) {
+    kernels = supported_kernels().back();
+    tree_type = PyType_FromSpec(&tree_spec);
+    cells_type = PyType_FromSpec(&cells_spec);
+    return tree_type && cells_type ? PyModule_Create(&definition) : nullptr;
+}
