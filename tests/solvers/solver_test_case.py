@@ -232,13 +232,15 @@ class SolverTestCase:
         noise_type = "diagonal" if "stratonovich" in self.chosen.calculus else "additive"
         if noise_type not in self.chosen.noise:
             pytest.skip(f"{self.method} is for neither Stratonovich equations nor additive noise")
+        # Means of absolute errors: those of reversible Heun have such tails that root mean squares of 400 paths
+        # scatter by 0.2 in slope.
         path, y0 = order_path(noise_type), Y0.expand(BATCH, 2)
         errors = []
         for level in LEVELS:
             equation = EQUATIONS[noise_type]("stratonovich")
             there = self.solve(equation, y0, [0, 1], dt=2.0**-level, path=path).ys[-1]
             back = self.solve(equation, there, [1, 0], dt=2.0**-level, path=path).ys[-1]
-            errors.append(rms(back - y0))
+            errors.append(float((back - y0).abs().mean()))
         assert slope(errors) > 0.85
         assert errors[-1] < 0.05
 

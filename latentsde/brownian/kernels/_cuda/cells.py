@@ -1,18 +1,43 @@
 # mypy: allow-untyped-defs, allow-incomplete-defs
-"""Runs of cells of a step grid, each cell an independent draw: the algorithm and the arithmetic of `cpu/cells.h`."""
+"""Runs of cells of a step grid, each cell an independent draw: algorithm and arithmetic of `cpu/cells.h`."""
 
 import triton
 import triton.language as tl
 
-from .counters import CELL_DOMAIN, H_DEVIATION, KIND_H, block_of_lanes, divide, draw, most, of_row, row_and_block
+from .counters import (
+    CELL_DOMAIN,
+    H_DEVIATION,
+    KIND_H,
+    block_of_lanes,
+    divide,
+    draw,
+    most,
+    of_row,
+    row_and_block,
+)
 
 
 @triton.jit(do_not_specialize=["seed", "batch", "channels", "blocks"])
 def cells_kernel(
-    firsts, counts, signs, grid, ids, out_w, out_h, seed, batch, channels, groups, blocks,
-    AREA: tl.constexpr, RUN_PER_SAMPLE: tl.constexpr, GRID_PER_SAMPLE: tl.constexpr,
-    LANES: tl.constexpr, PLANES: tl.constexpr, PACKED: tl.constexpr,
-):  # fmt: skip
+    firsts,
+    counts,
+    signs,
+    grid,
+    ids,
+    out_w,
+    out_h,
+    seed: tl.int64,
+    batch,
+    channels,
+    groups,
+    blocks,
+    AREA: tl.constexpr,
+    RUN_PER_SAMPLE: tl.constexpr,
+    GRID_PER_SAMPLE: tl.constexpr,
+    LANES: tl.constexpr,
+    PLANES: tl.constexpr,
+    PACKED: tl.constexpr,
+):
     REAL: tl.constexpr = out_w.dtype.element_ty
     row, block = row_and_block(blocks)
     sample, inside, group, id_low, id_high, place, exists = block_of_lanes(

@@ -1,12 +1,12 @@
 # mypy: allow-untyped-defs, allow-incomplete-defs
 """Words and normals of a block of counters: the algorithm and the arithmetic of `cpu/normals.h`.
 
-A program has LANES counters, one below the other in columns (LANES, 1); each makes the normals of four adjacent
-channels of one sample, a row of (LANES, PLANES). With two channels or fewer PLANES is 2 and the second half of the
-words is not transformed. What all lanes share may be a scalar instead of a column.
+A program has LANES counters, one below the other in columns (LANES, 1); each makes the normals of four
+adjacent channels of one sample, a row of (LANES, PLANES). With two channels or fewer PLANES is 2 and the second
+half of the words is not transformed. What all lanes share may be a scalar instead of a column.
 
-Fused multiply-adds are where the source says `tl.fma` and nowhere else (the launches forbid the compiler to make
-others), and divisions and roots are rounded to nearest: so the bits are those of the C++.
+Fused multiply-adds are where the source says `tl.fma` and nowhere else (the launches forbid the compiler to
+make others), and divisions and roots are rounded to nearest: so the bits are those of the C++.
 """
 
 import triton
@@ -25,18 +25,18 @@ def _coefficients(powers):
 # Polynomials, the highest power first.
 LOG_32 = _coefficients("0x1.2ee61p-2 0x1.997c3p-2 0x1.55555cp-1")
 LOG_64 = _coefficients(
-    "0x1.2b584abe1acc3p-3 0x1.39fe6063c42c6p-3 0x1.7462b4ab3d096p-3 0x1.c71c62e57fca7p-3 0x1.2492492df1491p-2 "
-    "0x1.99999999952e2p-2 0x1.5555555555558p-1"
+    "0x1.2b584abe1acc3p-3 0x1.39fe6063c42c6p-3 0x1.7462b4ab3d096p-3 0x1.c71c62e57fca7p-3 "
+    "0x1.2492492df1491p-2 0x1.99999999952e2p-2 0x1.5555555555558p-1"
 )
 SINE_32 = _coefficients("-0x1.2ee7bcp+6 0x1.4665e8p+6 -0x1.4abbccp+5 -0x1.777a5cp-23")
 SINE_64 = _coefficients(
-    "-0x1.6cc577d7c0c54p-1 0x1.e8f036bcc905bp+1 -0x1.e3074d2614a63p+3 0x1.50783486facaap+5 -0x1.32d2cce62b872p+6 "
-    "0x1.466bc6775aae1p+6 -0x1.4abbce625be53p+5 0x1.1a62633145c07p-52"
+    "-0x1.6cc577d7c0c54p-1 0x1.e8f036bcc905bp+1 -0x1.e3074d2614a63p+3 0x1.50783486facaap+5 "
+    "-0x1.32d2cce62b872p+6 0x1.466bc6775aae1p+6 -0x1.4abbce625be53p+5 0x1.1a62633145c07p-52"
 )
 COSINE_32 = _coefficients("0x1.db6492p+5 -0x1.55cb98p+6 0x1.03c1eap+6 -0x1.37c8bcp-21")
 COSINE_64 = _coefficients(
-    "-0x1.b2f3eb0115ebap+0 0x1.f9ce245c9ff41p+2 -0x1.a6d1eef479acfp+4 0x1.e1f5068688d59p+5 -0x1.55d3c7e3cb241p+6 "
-    "0x1.03c1f081b5ac0p+6 -0x1.3bd3cc9be45dep+4 0x1p+0"
+    "-0x1.b2f3eb0115ebap+0 0x1.f9ce245c9ff41p+2 -0x1.a6d1eef479acfp+4 0x1.e1f5068688d59p+5 "
+    "-0x1.55d3c7e3cb241p+6 0x1.03c1f081b5ac0p+6 -0x1.3bd3cc9be45dep+4 0x1p+0"
 )
 # ln 2 and 2 pi in two parts, the first of which ends in zeros.
 LN2_32, LN2_REST_32 = (tl.constexpr(float.fromhex(part)) for part in ("0x1.62e3p-1", "-0x1.2fefa4p-17"))
@@ -77,7 +77,8 @@ def radius_32(word):
     large = (word >> 23) != 0
     top = tl.where(large, word >> 8, word).to(tl.int32).to(tl.float32) + tl.where(large, 0.0, 0.5)
     low = tl.where(large, (word & 255).to(tl.int32).to(tl.float32) + 0.5, 0.0)
-    # u = 2^exponent (1 + f) with 1 + f between sqrt(1/2) and sqrt(2), so that u near 1 has exponent 0 and an exact f.
+    # u = 2^exponent (1 + f) with 1 + f between sqrt(1/2) and sqrt(2), so that u near 1 has exponent 0 and an
+    # exact f.
     shifted = top.to(tl.int32, bitcast=True) + (0x3F800000 - 0x3F3504F3)
     power = (shifted >> 23) - 127
     mantissa = ((shifted & 0x7FFFFF) + 0x3F3504F3).to(tl.float32, bitcast=True)
@@ -94,7 +95,7 @@ def radius_32(word):
     log = large_part + small_part
     square = -2.0 * log
     radius = tl.sqrt_rn(square)
-    # What the sum and the root rounded off, over twice the radius, by a rough inverse: three digits are enough.
+    # What the sum and the root rounded off, over twice the radius, by a rough inverse: three digits suffice.
     lost = tl.fma(-radius, radius, square) * 0.5 - (small_part - (log - large_part))
     inverse = (0x5F3759DF - (square.to(tl.int32, bitcast=True) >> 1)).to(tl.float32, bitcast=True)
     return radius, lost * inverse
@@ -147,7 +148,7 @@ def box_muller(first, second, REAL: tl.constexpr):
     odd = (2 * (second - (quarter << 30)) + 1).to(tl.int32, bitcast=True)
     t = odd.to(REAL) * 1.1641532182693481e-10  # 2^-33
     swapped = (quarter & 1) != 0
-    if REAL == tl.float32:
+    if tl.float32 == REAL:
         radius, rest = radius_32(first)
         sine, cosine = sine_cosine_32(t)
         x = tl.where(swapped, sine, cosine)
@@ -164,8 +165,10 @@ def box_muller(first, second, REAL: tl.constexpr):
 
 @triton.jit
 def draw(node, kind: tl.constexpr, group, id_low, id_high, seed, PLANES: tl.constexpr, REAL: tl.constexpr):
-    """The normals (LANES, PLANES) of a node (integer, all lanes' or each its own), `kind` being domain and kind."""
-    c0, c1, c2, c3 = tl.philox(seed, tl.cast(node, tl.uint32), group | tl.full((), kind, tl.uint32), id_low, id_high)
+    """The normals (LANES, PLANES) of an integer node, all lanes' or each its own; `kind` is domain and kind."""
+    c0, c1, c2, c3 = tl.philox(
+        seed, tl.cast(node, tl.uint32), group | tl.full((), kind, tl.uint32), id_low, id_high
+    )
     if PLANES == 4:
         first, second = box_muller(tl.join(c0, c2), tl.join(c1, c3), REAL)
     else:
@@ -179,8 +182,8 @@ def block_of_lanes(
 ):
     """Which counters a block has and where their normals belong.
 
-    Returns sample, inside, group, id low, id high, all (LANES, 1), and (LANES, PLANES) the places in the answer (rows,
-    batch, channels) and which of them exist.
+    Returns sample, inside, group, id low, id high, all (LANES, 1), and (LANES, PLANES) the places in the answer
+    (rows, batch, channels) and which of them exist.
     """
     lane = block * LANES + tl.arange(0, LANES)[:, None]
     plane = tl.arange(0, PLANES)[None, :]
@@ -189,7 +192,7 @@ def block_of_lanes(
     inside = sample < batch
     id = tl.load(ids + sample, mask=inside, other=0)
     if PACKED:
-        # Whole lanes one after the other, said so that the compiler sees that it can store four numbers at once.
+        # Whole lanes one after the other: said so that the compiler stores four numbers at once.
         place = (row * batch * groups + lane) * CHANNELS_OF_A_COUNTER + plane
         exists = inside & (plane >= 0)
     else:
@@ -234,7 +237,7 @@ def least(x, PER_SAMPLE: tl.constexpr):
 
 
 @triton.jit(do_not_specialize=["count", "seed"])
-def words_kernel(counters, out, count, seed, LANES: tl.constexpr):
+def words_kernel(counters, out, count: tl.int64, seed: tl.int64, LANES: tl.constexpr):
     at = tl.program_id(0).to(tl.int64) * LANES + tl.arange(0, LANES)
     inside = at < count
     c0 = tl.load(counters + at, mask=inside, other=0).to(tl.uint32)
@@ -250,9 +253,20 @@ def words_kernel(counters, out, count, seed, LANES: tl.constexpr):
 
 @triton.jit(do_not_specialize=["seed", "batch", "channels", "blocks"])
 def normals_kernel(
-    nodes, ids, out, seed, batch, channels, groups, blocks,
-    KIND: tl.constexpr, PER_SAMPLE: tl.constexpr, LANES: tl.constexpr, PLANES: tl.constexpr, PACKED: tl.constexpr,
-):  # fmt: skip
+    nodes,
+    ids,
+    out,
+    seed: tl.int64,
+    batch,
+    channels,
+    groups,
+    blocks,
+    KIND: tl.constexpr,
+    PER_SAMPLE: tl.constexpr,
+    LANES: tl.constexpr,
+    PLANES: tl.constexpr,
+    PACKED: tl.constexpr,
+):
     row, block = row_and_block(blocks)
     sample, inside, group, id_low, id_high, place, exists = block_of_lanes(
         ids, row, block, batch, channels, groups, LANES, PLANES, PACKED

@@ -1,7 +1,7 @@
 """Launches of the Triton kernels: tensors of one device in and out, no synchronisation with the host.
 
-Arguments are trusted, as in `kernels/cpu`: the path classes have checked them. A draw does not depend on what else is
-asked for in the same call.
+Arguments are trusted, as in `kernels/cpu`: the path classes have checked them. A number does not depend on what
+else is asked for in the same call.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def tree_increments(
     """W and, with `area`, H (n, batch, channels) of the virtual tree over n intervals of a path.
 
     Args:
-        low, high: the ends in ticks of 2^-48 of the span, int64 (n,) or (n, batch), 0 <= low <= high <= 2^48. Equal
-            ends give zeros.
+        low, high: the ends in ticks of 2^-48 of the span, int64 (n,) or (n, batch), 0 <= low <= high <= 2^48.
+            Equal ends give zeros.
         backwards: bool, of the same shape: -W is given, and H.
         ids: int64 (batch,).
         span: t1 - t0, in the unit of time of the answers.
@@ -108,7 +108,8 @@ def cell_increments(
     """W and, with `area`, H (n, batch, channels) over n runs of adjacent cells of a step grid.
 
     Args:
-        first, cells: the first cell of a run and how many it has, integers (n, 1) or (n, batch). No cells give zeros.
+        first, cells: the first cell of a run and how many it has, integers (n, 1) or (n, batch). No cells give
+            zeros.
         sign: of W, 1 or -1, of the same shape.
         grid: float64 times (points, 1) or (points, batch), increasing or decreasing.
         ids, seed, channels, area, dtype: as of `tree_increments`.
@@ -147,7 +148,9 @@ def run(kernel: Any, arguments: tuple[Any, ...], out: Tensor, **constants: Any) 
     groups = -(-channels // per_counter)
     blocks = -(-batch * groups // LANES)
     if rows * blocks >= 2**31 or blocks * LANES >= 2**31:
-        raise ValueError(f"{tuple(out.shape)} normals are too many for one call; ask for fewer intervals at once")
+        raise ValueError(
+            f"{tuple(out.shape)} normals are too many for one call; ask for fewer intervals at once"
+        )
     with torch.cuda.device_of(out):
         kernel[(rows * blocks,)](
             *arguments,

@@ -2,12 +2,13 @@
 """Increments of the virtual tree: the algorithm and the arithmetic of `cpu/tree.h`, without anything kept.
 
 A program answers one query for one block of lanes. It goes down from the root to the smallest node around the
-interval, and from there to both ends. Lanes may have intervals of their own: levels are gone through together, as
-far as the longest way of the program's lanes, and a lane that does not take part adds a piece of length zero, which
-changes nothing, not even by rounding.
+interval, and from there to both ends. Lanes may have intervals of their own: levels are gone through together,
+as far as the longest way of the program's lanes, and a lane that does not take part adds a piece of length zero,
+which changes nothing, not even by rounding. W does not need the areas; where H is not wanted, the compiler drops
+them.
 
-Units: the span is 1, times are ticks of 2^-48. A node (level, k) is the interval [k, k + 1] 2^-level with its W and H;
-a piece is an interval with its W, its area between path and chord (length * H) and its length.
+Units: the span is 1, times are ticks of 2^-48. A node (level, k) is the interval [k, k + 1] 2^-level with its W
+and H; a piece is an interval with its W, its area between path and chord (length * H) and its length.
 """
 
 import triton
@@ -53,10 +54,14 @@ def split(w, h, level, k, group, id_low, id_high, seed, PLANES: tl.constexpr):
     """W and H of the left and of the right half of the node (level, k)."""
     # The deviation 2^(-level / 2) of the level's normals is made in double.
     scale = ((1023 - tl.cast(level, tl.int64) // 2) << 52).to(tl.float64, bitcast=True)
-    scale *= tl.where(level % 2 == 1, tl.full((), 0.70710678118654752440, tl.float64), tl.full((), 1.0, tl.float64))
+    scale *= tl.where(
+        level % 2 == 1, tl.full((), 0.70710678118654752440, tl.float64), tl.full((), 1.0, tl.float64)
+    )
     number = (1 << level) + k
     z = (0.25 * scale).to(w.dtype) * draw(number, 0, group, id_low, id_high, seed, PLANES, w.dtype)
-    n = (scale * HALF_DEVIATION).to(w.dtype) * draw(number, KIND_H, group, id_low, id_high, seed, PLANES, w.dtype)
+    n = (scale * HALF_DEVIATION).to(w.dtype) * draw(
+        number, KIND_H, group, id_low, id_high, seed, PLANES, w.dtype
+    )
     w_left = 0.5 * w + (1.5 * h + z)
     h_shared = 0.25 * h - 0.5 * z
     return w_left, h_shared + n, w - w_left, h_shared - n
@@ -71,7 +76,7 @@ def join(w_left, area_left, length_left, w_right, area_right, length_right):
 
 @triton.jit
 def leaf_part(w, h, k, ticks, after, group, id_low, id_high, seed, PLANES: tl.constexpr):
-    """The piece of leaf k before the point `ticks` into it, 0 < ticks < 2^18, or after it: the exact bridge."""
+    """The piece of leaf k before the point `ticks` into it, 0 < ticks < 2^18, or after it: exact bridge."""
     REAL: tl.constexpr = w.dtype
     r = ticks.to(tl.float64) * 3.814697265625e-06  # 2^-18
     product = r * (1.0 - r)
@@ -99,14 +104,24 @@ def leaf_part(w, h, k, ticks, after, group, id_low, id_high, seed, PLANES: tl.co
 
 @triton.jit
 def walk(
-    w, h, ticks, top, stop, group, id_low, id_high, seed,
-    TO_THE_RIGHT: tl.constexpr, PER_SAMPLE: tl.constexpr, PLANES: tl.constexpr,
-):  # fmt: skip
+    w,
+    h,
+    ticks,
+    top,
+    stop,
+    group,
+    id_low,
+    id_high,
+    seed,
+    TO_THE_RIGHT: tl.constexpr,
+    PER_SAMPLE: tl.constexpr,
+    PLANES: tl.constexpr,
+):
     """From a child of a node at level `top` down to level `stop`, towards an end of the interval.
 
-    `ticks` is the first tick of the interval, whose part up to the child's right end is gathered (TO_THE_RIGHT), or
-    the last one, whose part from the child's left end is. Returns the node arrived at and the piece gathered on the
-    way.
+    `ticks` is the first tick of the interval, whose part up to the child's right end is gathered (TO_THE_RIGHT),
+    or the last one, whose part from the child's left end is. Returns the node arrived at and the piece gathered
+    on the way.
     """
     REAL: tl.constexpr = w.dtype
     total_w = tl.zeros_like(w)
@@ -137,9 +152,20 @@ def walk(
 
 @triton.jit
 def last_piece(
-    w, h, ticks, whole, level, in_leaf, after, group, id_low, id_high, seed,
-    PER_SAMPLE: tl.constexpr, PLANES: tl.constexpr,
-):  # fmt: skip
+    w,
+    h,
+    ticks,
+    whole,
+    level,
+    in_leaf,
+    after,
+    group,
+    id_low,
+    id_high,
+    seed,
+    PER_SAMPLE: tl.constexpr,
+    PLANES: tl.constexpr,
+):
     """What is left of a way down: the whole node of `level`, a part of a leaf, or nothing."""
     REAL: tl.constexpr = w.dtype
     length = tl.where(whole, node_length(level, REAL), 0.0)
@@ -159,9 +185,24 @@ def last_piece(
 
 @triton.jit(do_not_specialize=["scale_bits", "seed", "batch", "channels", "blocks"])
 def tree_kernel(
-    lows, highs, backwards, ids, out_w, out_h, scale_bits, seed, batch, channels, groups, blocks,
-    AREA: tl.constexpr, PER_SAMPLE: tl.constexpr, LANES: tl.constexpr, PLANES: tl.constexpr, PACKED: tl.constexpr,
-):  # fmt: skip
+    lows,
+    highs,
+    backwards,
+    ids,
+    out_w,
+    out_h,
+    scale_bits: tl.int64,
+    seed: tl.int64,
+    batch,
+    channels,
+    groups,
+    blocks,
+    AREA: tl.constexpr,
+    PER_SAMPLE: tl.constexpr,
+    LANES: tl.constexpr,
+    PLANES: tl.constexpr,
+    PACKED: tl.constexpr,
+):
     REAL: tl.constexpr = out_w.dtype.element_ty
     row, block = row_and_block(blocks)
     sample, inside, group, id_low, id_high, place, exists = block_of_lanes(
@@ -211,22 +252,46 @@ def tree_kernel(
         w, h, low, top, stop_low, group, id_low, id_high, seed, True, PER_SAMPLE, PLANES
     )
     piece_w, piece_area, piece_length = last_piece(
-        w, h, low, whole | (divided & (level_low <= DEPTH)), stop_low, low_in_leaf, ~difference,
-        group, id_low, id_high, seed, PER_SAMPLE, PLANES,
-    )  # fmt: skip
+        w,
+        h,
+        low,
+        whole | (divided & (level_low <= DEPTH)),
+        stop_low,
+        low_in_leaf,
+        ~difference,
+        group,
+        id_low,
+        id_high,
+        seed,
+        PER_SAMPLE,
+        PLANES,
+    )
     left_w, left_area, left_length = join(piece_w, piece_area, piece_length, left_w, left_area, left_length)
     w, h, right_w, right_area, right_length = walk(
         w_high, h_high, last, top, stop_high, group, id_low, id_high, seed, False, PER_SAMPLE, PLANES
     )
     piece_w, piece_area, piece_length = last_piece(
-        w, h, high, divided & (level_high <= DEPTH), stop_high, high_in_leaf, tl.zeros_like(difference),
-        group, id_low, id_high, seed, PER_SAMPLE, PLANES,
-    )  # fmt: skip
+        w,
+        h,
+        high,
+        divided & (level_high <= DEPTH),
+        stop_high,
+        high_in_leaf,
+        tl.zeros_like(difference),
+        group,
+        id_low,
+        id_high,
+        seed,
+        PER_SAMPLE,
+        PLANES,
+    )
     right_w, right_area, right_length = join(
         right_w, right_area, right_length, piece_w, piece_area, piece_length
     )
 
-    total_w, total_area, total_length = join(left_w, left_area, left_length, right_w, right_area, right_length)
+    total_w, total_area, total_length = join(
+        left_w, left_area, left_length, right_w, right_area, right_length
+    )
     # Both ends in one leaf: the left piece is the shorter beginning of the right one.
     between = ((high - low).to(tl.float64) * 3.552713678800501e-15).to(REAL)  # 2^-48
     w_between = right_w - left_w

@@ -49,11 +49,16 @@ INLINE void radius(uint32_t word, float& r, float& rest) {
     const float mantissa = bits_to_real((shifted & 0x7fffff) + 0x3f3504f3);
     const float f = fma_(low, bits_to_real((127 - 8 - power) << 23), mantissa - 1.0f);
     const float exponent = (float)(power - (large ? 24 : 32));
-    // ln(1 + f) = f - tail, by s = f / (2 + f): ln(1 + f) = 2 artanh s.
-    const float s = f / (2.0f + f), z = s * s;
-    const float series = z * fma_(z, fma_(z, 0x1.2ee61p-2f, 0x1.997c3p-2f), 0x1.55555cp-1f);
-    const float half = 0.5f * f * f;
-    const float tail = half - s * (half + series);
+    // ln(1 + f) = f - tail = f - f^2 (1/2 - f P(f)). No division: with the root it would take most of the time.
+    float series = -0x1.38b4ccp-4f;
+    series = fma_(f, series, 0x1.055b46p-3f);
+    series = fma_(f, series, -0x1.0d8552p-3f);
+    series = fma_(f, series, 0x1.22da22p-3f);
+    series = fma_(f, series, -0x1.547244p-3f);
+    series = fma_(f, series, 0x1.99a008p-3f);
+    series = fma_(f, series, -0x1.000228p-2f);
+    series = fma_(f, series, 0x1.555554p-2f);
+    const float tail = (f * f) * fma_(-f, series, 0.5f);
     const float large_part = exponent * 0x1.62e3p-1f;  // exact: the constant ends in zeros
     const float small_part = f - fma_(exponent, -0x1.2fefa4p-17f, tail);
     const float log = large_part + small_part;
