@@ -2,8 +2,8 @@
 """Words and normals of a block of counters: the algorithm and the arithmetic of `cpu/normals.h`.
 
 A program has LANES counters, one below the other in columns (LANES, 1); each makes the normals of four
-adjacent channels of one sample, a row of (LANES, PLANES). With two channels or fewer PLANES is 2 and the second
-half of the words is not transformed. What all lanes share may be a scalar instead of a column.
+adjacent channels of one sample, a row of (LANES, PLANES). With two channels or fewer PLANES is 2 and the
+second half of the words is not transformed. What all lanes share may be a scalar instead of a column.
 
 Fused multiply-adds are where the source says `tl.fma` and nowhere else (the launches forbid the compiler to
 make others), and divisions and roots are rounded to nearest: so the bits are those of the C++.
@@ -45,6 +45,7 @@ LN2_64, LN2_REST_64 = (
 )
 TURN_32 = tl.constexpr(float.fromhex("0x1.921fb6p+2"))
 TURN_64 = tl.constexpr(float.fromhex("0x1.921fb54442d18p+2"))
+TURN_UNIT = tl.constexpr(2.0**-33)
 COSINE_SQUARE_32 = tl.constexpr(float.fromhex("-0x1.3bd3ccp+4"))
 
 
@@ -146,7 +147,7 @@ def box_muller(first, second, REAL: tl.constexpr):
     # The nearest quarter turn, and the signed rest in units of 2^-33 turns, an odd integer.
     quarter = (second + 0x20000000) >> 30
     odd = (2 * (second - (quarter << 30)) + 1).to(tl.int32, bitcast=True)
-    t = odd.to(REAL) * 1.1641532182693481e-10  # 2^-33
+    t = odd.to(REAL) * TURN_UNIT
     swapped = (quarter & 1) != 0
     if tl.float32 == REAL:
         radius, rest = radius_32(first)
@@ -165,7 +166,7 @@ def box_muller(first, second, REAL: tl.constexpr):
 
 @triton.jit
 def draw(node, kind: tl.constexpr, group, id_low, id_high, seed, PLANES: tl.constexpr, REAL: tl.constexpr):
-    """The normals (LANES, PLANES) of an integer node, all lanes' or each its own; `kind` is domain and kind."""
+    """The normals (LANES, PLANES) of a node, all lanes' or each its own; `kind` is domain and kind."""
     c0, c1, c2, c3 = tl.philox(
         seed, tl.cast(node, tl.uint32), group | tl.full((), kind, tl.uint32), id_low, id_high
     )
@@ -182,8 +183,8 @@ def block_of_lanes(
 ):
     """Which counters a block has and where their normals belong.
 
-    Returns sample, inside, group, id low, id high, all (LANES, 1), and (LANES, PLANES) the places in the answer
-    (rows, batch, channels) and which of them exist.
+    Returns sample, inside, group, id low, id high, all (LANES, 1), and (LANES, PLANES) the places in the
+    answer (rows, batch, channels) and which of them exist.
     """
     lane = block * LANES + tl.arange(0, LANES)[:, None]
     plane = tl.arange(0, PLANES)[None, :]

@@ -1,7 +1,7 @@
 """Launches of the Triton kernels: tensors of one device in and out, no synchronisation with the host.
 
-Arguments are trusted, as in `kernels/cpu`: the path classes have checked them. A number does not depend on what
-else is asked for in the same call.
+Arguments are trusted, as in `kernels/cpu`: the path classes have checked them. A number does not depend on
+what else is asked for in the same call.
 """
 
 from __future__ import annotations
@@ -108,8 +108,8 @@ def cell_increments(
     """W and, with `area`, H (n, batch, channels) over n runs of adjacent cells of a step grid.
 
     Args:
-        first, cells: the first cell of a run and how many it has, integers (n, 1) or (n, batch). No cells give
-            zeros.
+        first, cells: the first cell of a run and how many it has, integers (n, 1) or (n, batch). No cells
+            give zeros.
         sign: of W, 1 or -1, of the same shape.
         grid: float64 times (points, 1) or (points, batch), increasing or decreasing.
         ids, seed, channels, area, dtype: as of `tree_increments`.

@@ -1,14 +1,14 @@
 # mypy: allow-untyped-defs, allow-incomplete-defs
 """Increments of the virtual tree: the algorithm and the arithmetic of `cpu/tree.h`, without anything kept.
 
-A program answers one query for one block of lanes. It goes down from the root to the smallest node around the
-interval, and from there to both ends. Lanes may have intervals of their own: levels are gone through together,
-as far as the longest way of the program's lanes, and a lane that does not take part adds a piece of length zero,
-which changes nothing, not even by rounding. W does not need the areas; where H is not wanted, the compiler drops
-them.
+A program answers one query for one block of lanes. It goes down from the root to the smallest node around
+the interval, and from there to both ends. Lanes may have intervals of their own: levels are gone through
+together, as far as the longest way of the program's lanes, and a lane that does not take part adds a piece of
+length zero, which changes nothing, not even by rounding. W does not need the areas: where H is not wanted, the
+compiler drops them.
 
-Units: the span is 1, times are ticks of 2^-48. A node (level, k) is the interval [k, k + 1] 2^-level with its W
-and H; a piece is an interval with its W, its area between path and chord (length * H) and its length.
+Units: the span is 1, times are ticks of 2^-48. A node (level, k) is the interval [k, k + 1] 2^-level with its
+W and H; a piece is an interval with its W, its area between path and chord (length * H) and its length.
 """
 
 import triton
@@ -22,6 +22,9 @@ LEAF_BITS = tl.constexpr(TIME_BITS.value - DEPTH.value)
 SPAN = tl.constexpr(1 << TIME_BITS.value)
 LEAVES = tl.constexpr(1 << DEPTH.value)
 LEAF_TICKS = tl.constexpr(1 << LEAF_BITS.value)
+TICK = tl.constexpr(2.0**-TIME_BITS.value)
+LEAF_LENGTH = tl.constexpr(2.0**-DEPTH.value)
+LEAF_DEVIATION = tl.constexpr(2.0 ** (-DEPTH.value // 2))
 HALF_DEVIATION = tl.constexpr(0.14433756729740644113)  # sqrt(1/48)
 
 
@@ -78,18 +81,17 @@ def join(w_left, area_left, length_left, w_right, area_right, length_right):
 def leaf_part(w, h, k, ticks, after, group, id_low, id_high, seed, PLANES: tl.constexpr):
     """The piece of leaf k before the point `ticks` into it, 0 < ticks < 2^18, or after it: exact bridge."""
     REAL: tl.constexpr = w.dtype
-    r = ticks.to(tl.float64) * 3.814697265625e-06  # 2^-18
+    r = ticks.to(tl.float64) / LEAF_TICKS
     product = r * (1.0 - r)
     deviation_x = tl.sqrt(product * (1.0 - 3.0 * product))
     slope = -0.5 * r * r * product / deviation_x
     variance_y = r * (1.0 - r * r * r) / 12.0 - slope * slope
-    deviation_y = tl.sqrt(tl.where(variance_y > 0.0, variance_y, variance_y * 0.0))
-    # Times 2^-15, the deviation of level 30, and 2^-30, its length.
-    x = (3.0517578125e-05 * deviation_x).to(REAL)
-    y_first = (3.0517578125e-05 * slope).to(REAL)
-    y_second = (3.0517578125e-05 * deviation_y).to(REAL)
-    before = (r * 9.313225746154785e-10).to(REAL)
-    rest = ((1.0 - r) * 9.313225746154785e-10).to(REAL)
+    deviation_y = tl.sqrt(tl.where(variance_y > 0.0, variance_y, 0.0))
+    x = (deviation_x * LEAF_DEVIATION).to(REAL)
+    y_first = (slope * LEAF_DEVIATION).to(REAL)
+    y_second = (deviation_y * LEAF_DEVIATION).to(REAL)
+    before = (r * LEAF_LENGTH).to(REAL)
+    rest = ((1.0 - r) * LEAF_LENGTH).to(REAL)
     number = k + LEAVES
     first = draw(number, 0, group, id_low, id_high, seed, PLANES, REAL)
     second = draw(number, KIND_H, group, id_low, id_high, seed, PLANES, REAL)
@@ -98,7 +100,7 @@ def leaf_part(w, h, k, ticks, after, group, id_low, id_high, seed, PLANES: tl.co
     area_before = before * ((r * r).to(REAL) * h + (y_first * first + y_second * second))
     # From the part that was rounded, as the C++ has it.
     w_left = tl.where(after, w - w_part, w_part)
-    area_after = (9.313225746154785e-10 * h - area_before) - 0.5 * (rest * w_left - before * (w - w_left))
+    area_after = (h * LEAF_LENGTH - area_before) - 0.5 * (rest * w_left - before * (w - w_left))
     return w_part, tl.where(after, area_after, area_before), tl.where(after, rest, before)
 
 
@@ -119,9 +121,9 @@ def walk(
 ):
     """From a child of a node at level `top` down to level `stop`, towards an end of the interval.
 
-    `ticks` is the first tick of the interval, whose part up to the child's right end is gathered (TO_THE_RIGHT),
-    or the last one, whose part from the child's left end is. Returns the node arrived at and the piece gathered
-    on the way.
+    `ticks` is the first tick of the interval, whose part up to the child's right end is gathered
+    (TO_THE_RIGHT), or the last one, whose part from the child's left end is. Returns the node arrived at and
+    the piece gathered on the way.
     """
     REAL: tl.constexpr = w.dtype
     total_w = tl.zeros_like(w)
@@ -218,9 +220,10 @@ def tree_kernel(
     around = tick_bits(highest_bit(low ^ last) + 1)
     top = tl.where(empty, 0, tl.minimum(around, DEPTH))
     start = (low >> tick_bits(top)) << tick_bits(top)
-    whole = (low == start) & (last + 1 - low == (tl.full((), 1, tl.int64) << tick_bits(top))) & (low != high)
-    in_one_leaf = (around >= DEPTH) & (low != high) & ~whole
-    divided = (around < DEPTH) & (low != high) & ~whole
+    end = start + (tl.full((), 1, tl.int64) << tick_bits(top))
+    whole = (low == start) & (high == end)
+    in_one_leaf = (around >= DEPTH) & ~empty & ~whole
+    divided = (around < DEPTH) & ~whole
 
     # Down to that node and, where the interval is divided, to its two children: the one way of both ends.
     w = draw(0, 0, group, id_low, id_high, seed, PLANES, REAL)
@@ -293,7 +296,7 @@ def tree_kernel(
         left_w, left_area, left_length, right_w, right_area, right_length
     )
     # Both ends in one leaf: the left piece is the shorter beginning of the right one.
-    between = ((high - low).to(tl.float64) * 3.552713678800501e-15).to(REAL)  # 2^-48
+    between = ((high - low).to(tl.float64) * TICK).to(REAL)
     w_between = right_w - left_w
     area_between = (right_area - left_area) - 0.5 * (between * left_w - left_length * w_between)
     total_w = tl.where(difference, w_between, total_w)
