@@ -47,10 +47,11 @@ example: $(STAMP)
 	$(BIN)/python tests/readme_example.py
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info latentsde/brownian/kernels/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find latentsde tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(STAMP): pyproject.toml setup.py constraints.txt
+# The C++ kernel is built by the installation.
+$(STAMP): pyproject.toml setup.py constraints.txt $(wildcard latentsde/brownian/kernels/cpu/*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo "latentsde needs Python 3.10 or newer; choose one with: make PYTHON=/path/to/python3"; exit 1; } >&2
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \

@@ -1,8 +1,9 @@
 """Build steps that metadata cannot express; everything declarative is in pyproject.toml.
 
-The compiled CPU kernel of `latentsde.brownian` needs a C++17 compiler and nothing else: not torch, whose version it does
-not depend on, and which as a build requirement would make an isolated build download a second copy, on Linux with all
-of CUDA. Without a compiler the package installs all the same, with one warning here and one at the kernel's first use.
+The compiled CPU kernel of `latentsde.brownian` needs a C++17 compiler and nothing else: not torch, whose
+version it does not depend on, and which as a build requirement would make an isolated build download a second
+copy, on Linux with all of CUDA. Without a compiler the package installs all the same, with one warning here
+and one at the kernel's first use.
 """
 
 from __future__ import annotations
@@ -15,9 +16,16 @@ from setuptools.command.build_ext import build_ext
 
 KERNEL = Path("latentsde/brownian/kernels/cpu")
 SOURCES = ("module.cpp", "baseline.cpp", "avx2.cpp", "avx512.cpp")
-# No contraction: where a product and a sum are fused is written in the source, so that every instruction set and every
-# compiler makes the same bits.
-FLAGS = ["-std=c++17", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden"]
+# No contraction: where a product and a sum are fused is written in the source, so that every instruction set
+# and every compiler makes the same bits.
+FLAGS = [
+    "-std=c++17",
+    "-O3",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fvisibility=hidden",
+]
 
 
 class BuildKernel(build_ext):
@@ -29,9 +37,9 @@ class BuildKernel(build_ext):
         except Exception as error:  # whatever a missing or old compiler raises
             reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
             print(
-                f"warning: latentsde's C++ kernel was not built ({reason}). The package works without it; Brownian "
-                "paths are then computed by plain PyTorch, about a hundred times slower. Install a C++17 compiler "
-                "and install latentsde again.",
+                f"warning: latentsde's C++ kernel was not built ({reason}). The package works without it; "
+                "Brownian paths are then computed by plain PyTorch, about a hundred times slower. "
+                "Install a C++17 compiler and install latentsde again.",
                 file=sys.stderr,
             )
 

@@ -1,6 +1,6 @@
 """W(t) as a pure function of (stream version, seed, sample id, channel, time). Knows nothing of SDEs."""
 
-from . import operators as _operators  # registers them
+from . import operators as operators  # registers them
 from .aligned import AlignedPath
 from .drawing import standard_normal
 from .increments import Increments

@@ -74,7 +74,7 @@ class AlignedPath(Path):
     def _compute(self, times: Tensor) -> tuple[Tensor, Tensor]:
         first, cells, sign = (x.to(self.device, non_blocking=True) for x in self._runs(times))
         grid = self.grid.view(len(self.grid), -1).to(self.device, non_blocking=True)
-        if self.device.type == "cuda" and (kernel := kernels.cuda()) is not None:
+        if self.device.type == "cuda" and (kernel := kernels.gpu()) is not None:
             area = self.levy_area is not None
             return kernel.cell_increments(
                 first, cells, sign, grid, self.ids, self.seed, self.channels, area, self._inner

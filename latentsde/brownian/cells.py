@@ -41,7 +41,9 @@ def _run(
     shape = (len(first), len(ids), channels)
     w = torch.zeros(shape, dtype=torch.float64, device=ids.device)
     area = torch.zeros_like(w)
-    total = torch.zeros(*torch.broadcast_shapes(first.shape, (1, grid.shape[1])), 1, dtype=w.dtype, device=w.device)
+    total = torch.zeros(
+        *torch.broadcast_shapes(first.shape, (1, grid.shape[1])), 1, dtype=w.dtype, device=w.device
+    )
     gaps = grid.diff(dim=0, append=grid[-1:])
     for cell in range(int(cells.max()) if cells.numel() else 0):
         inside = cell < cells
@@ -53,7 +55,9 @@ def _run(
         deviation = length.sqrt()
         names = ids.unsqueeze(0)
         w_cell = gap.sign() * deviation * normals(node, names, channels, CELL_DOMAIN | KIND_W, seed)
-        h_cell = deviation * math.sqrt(1.0 / 12.0) * normals(node, names, channels, CELL_DOMAIN | KIND_H, seed)
+        h_cell = (
+            deviation * math.sqrt(1.0 / 12.0) * normals(node, names, channels, CELL_DOMAIN | KIND_H, seed)
+        )
         # The areas between path and chord, and the triangle between the two chords and the joined one.
         area = area + length * h_cell + 0.5 * (length * w - total * w_cell)
         w, total = w + w_cell, total + length

@@ -1,8 +1,8 @@
 """The virtual tree in plain PyTorch and float64: the reference of the kernels, for any device.
 
-Units: the span is 1 and a tick is 2^-48 of it. A node (level, k) is the interval [k, k + 1] 2^-level with its W
-and H; its normals have the number 2^level + k, those of the whole path 0. A part of the path is (W, area, length)
-with area = length·H, the area between path and chord, because areas add up without cancellation.
+Units: the span is 1 and a tick is 2^-48 of it. A node (level, k) is the interval [k, k + 1] 2^-level with its
+W and H; its normals have the number 2^level + k, those of the whole path 0. A part of the path is (W, area,
+length) with area = length·H, the area between path and chord, because areas add up without cancellation.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from .normals import normals
 from .philox import KIND_H, KIND_W, TREE_DOMAIN
 
 TIME_BITS = 48
-"""Times are read on a grid of 2^48 points of the span (a few float64 roundings wide), so that a time that lies
-on a coarse node up to rounding stops the descent there."""
+"""Times are read on a grid of 2^48 points of the span (a few float64 roundings wide), so that a time that
+lies on a coarse node up to rounding stops the descent there."""
 
 DEPTH = 30
 """Nodes are split down to this level; two points of one leaf, 2^-30 of the span, share the leaf's normals."""
@@ -55,7 +55,7 @@ def tree_increments(
 
 
 class _Part(NamedTuple):
-    """Parts of paths: w and area (rows, samples, channels), length (rows, 1, 1), 0 where there is none yet."""
+    """Parts of paths: w, area (rows, samples, channels) and length (rows, 1, 1), 0 where there is none yet."""
 
     w: Tensor
     area: Tensor
@@ -77,7 +77,8 @@ class _Part(NamedTuple):
 class _Nodes:
     """The nodes of one level that the queries of a block pass, and those below them, level after level.
 
-    A node's key is (owner << 32) | k: trees of one shape for all samples have one owner, else every sample is one.
+    A node's key is (owner << 32) | k: trees of one shape for all samples have one owner, else every sample is
+    one.
     """
 
     def __init__(self, names: Tensor, seed: int, channels: int) -> None:
@@ -149,7 +150,8 @@ def _descend(low: Tensor, high: Tensor, owner: Tensor, nodes: _Nodes) -> tuple[T
     size = torch.ones_like(low) << (TIME_BITS - around)
     is_node = (low & (size - 1) == 0) & (high == low + size)
     in_leaf = (around == DEPTH) & ~is_node
-    # From there one chain of nodes goes to `low`, and another one to `high`, until a node begins or ends there.
+    # From there one chain of nodes goes to `low`, and another one to `high`, until a node begins or ends
+    # there.
     low_end = torch.where(is_node, around, torch.maximum(around + 1, _level_of(low)).clamp_max(DEPTH))
     high_end = torch.where(is_node | in_leaf, -1, torch.maximum(around + 1, _level_of(high)).clamp_max(DEPTH))
 

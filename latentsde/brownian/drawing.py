@@ -17,8 +17,8 @@ KERNEL_DTYPES = (torch.float32, torch.float64)
 def draw_normals(
     nodes: Tensor, ids: Tensor, channels: int, domain_and_kind: int, seed: int, dtype: torch.dtype
 ) -> Tensor:
-    """Standard normals (n, batch, channels) of int64 nodes (n,) for all samples or (n, batch), on the device of
-    the ids, int64 (batch,).
+    """Standard normals (n, batch, channels) of int64 nodes (n,) for all samples or (n, batch), on the device
+    of the ids, int64 (batch,).
     """
     inner = dtype if dtype in KERNEL_DTYPES else torch.float32
     if ids.device.type == "cpu" and (kernel := kernels.cpu()) is not None:
@@ -37,7 +37,7 @@ def draw_normals(
             inner == torch.float64,
             torch.get_num_threads(),
         )
-    elif ids.device.type == "cuda" and (triton_kernels := kernels.cuda()) is not None:
+    elif ids.device.type == "cuda" and (triton_kernels := kernels.gpu()) is not None:
         out = triton_kernels.normals(nodes, ids, seed, channels, domain_and_kind, inner)
     else:
         out = normals(nodes.view(len(nodes), -1), ids.unsqueeze(0), channels, domain_and_kind, seed)

@@ -1,4 +1,4 @@
-"""From words to standard normals, by the formula of Box and Muller in float64: the reference of every kernel."""
+"""From words to standard normals by the formula of Box and Muller, in float64: the kernels' reference."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Paths as operators of PyTorch, so that a compiled graph can hold them: `torch.compile(fullgraph=True)`.
 
-An operator's answer is a function of its arguments. Outside compiled graphs paths do without them: going through
-PyTorch's dispatcher takes longer than a small increment.
+An operator's answer is a function of its arguments. Outside compiled graphs paths do without them: going
+through PyTorch's dispatcher takes longer than a small increment.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ LEVY_AREAS = (None, "space-time")
 class Path(ABC):
     """A Brownian sample path of `shape` = (batch, ...) whose samples are named by `ids`.
 
-    It is its parameters: pickles and copies hold nothing else. On the CPU a path keeps, beside them, a compiled object
-    with what its last query passed; answers do not depend on it.
+    It is its parameters: pickles and copies hold nothing else. On the CPU a path keeps, beside them, a
+    compiled object with what its last query passed; answers do not depend on it.
     """
 
     def __init__(
@@ -68,7 +68,11 @@ class Path(ABC):
     def increment(self, ta: Times, tb: Times) -> Increments:
         """W and H over [ta, tb]: numbers, or tensors (batch,) with an interval for each sample."""
         # The common case goes straight to the kernel: a few microseconds a call.
-        if isinstance(ta, (float, int)) and isinstance(tb, (float, int)) and not torch.compiler.is_compiling():
+        if (
+            isinstance(ta, (float, int))
+            and isinstance(tb, (float, int))
+            and not torch.compiler.is_compiling()
+        ):
             kernel = self._kernel()
             if kernel is not None:
                 w = torch.empty(self.shape, dtype=self._inner)
@@ -81,8 +85,8 @@ class Path(ABC):
         return Increments(w[0], None if h is None else h[0])
 
     def increments(self, times: Tensor) -> Increments:
-        """W and H over the consecutive intervals of `times`, (n,) or (n, batch), in either direction: (n-1, *shape)
-        each, in memory of their size.
+        """W and H over the consecutive intervals of `times`, (n,) or (n, batch), in either direction: (n-1,
+        *shape) each, in memory of their size.
         """
         if torch.compiler.is_compiling():
             # A compiled graph holds one operator instead of what follows here, which calls it.
@@ -93,7 +97,8 @@ class Path(ABC):
         times = times.detach().to("cpu", torch.float64).contiguous()
         if times.dim() not in (1, 2) or (times.dim() == 2 and times.shape[1] != len(self.ids)):
             raise ValueError(
-                f"times must be (n,) or (n, {len(self.ids)}) with a column for each sample, got {tuple(times.shape)}"
+                f"times must be (n,) or (n, {len(self.ids)}) with a column for each sample, "
+                f"got {tuple(times.shape)}"
             )
         shape = (max(0, len(times) - 1), *self.shape)
         kernel = self._kernel()
@@ -114,7 +119,7 @@ class Path(ABC):
 
     @abstractmethod
     def _compute(self, times: Tensor) -> tuple[Tensor, Tensor]:
-        """W and H (n-1, batch, channels) over the intervals of float64 times on the CPU, without the C++ kernel."""
+        """W and H (n-1, batch, channels) over the intervals of float64 times, without the C++ kernel."""
 
     @abstractmethod
     def _operator(self, times: Tensor) -> tuple[Tensor, Tensor]:

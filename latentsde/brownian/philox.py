@@ -3,8 +3,8 @@
 Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3". A word is a uint32 held in an
 int64.
 
-The counter of a draw is (node, domain | kind | group, id low, id high) and its key is the seed, so that a draw
-depends on nothing but its name: docs/brownian.md.
+The counter of a draw is (node, domain | kind | group, id low, id high) and its key is the seed, so that a
+draw depends on nothing but its name: docs/brownian.md.
 """
 
 from __future__ import annotations

@@ -32,10 +32,10 @@ class VirtualBrownianTree(Path):
         levy_area: None, or "space-time" to be given H as well. W is the same path either way.
         dtype, device: of the answers; float32 and float64 answers are the same path up to float32 rounding.
 
-    A query costs O(log) of its distance from the last one: one draw a step on dyadic grids, about twenty on others,
-    for which `aligned` is there. The law is exact between any times that do not share a cell of (t1 - t0) 2^-30;
-    inside a cell each single time is exact given the cell, and two times of one cell are fully correlated given it.
-    docs/brownian.md is the specification.
+    A query costs O(log) of its distance from the last one: one draw a step on dyadic grids, about twenty on
+    others, for which `aligned` is there. The law is exact between any times that do not share a cell of (t1 -
+    t0) 2^-30; inside a cell each single time is exact given the cell, and two times of one cell are fully
+    correlated given it. docs/brownian.md is the specification.
     """
 
     def __init__(
@@ -54,7 +54,8 @@ class VirtualBrownianTree(Path):
         self.t0, self.t1 = float(t0), float(t1)
         if not (math.isfinite(self.t0) and math.isfinite(self.t1) and self.t0 < self.t1):
             raise ValueError(f"a path needs finite t0 < t1, got [{self.t0:g}, {self.t1:g}]")
-        # Clamped without a word: a few float32 roundings of the ends, but never a part of the span that counts.
+        # Clamped without a word: a few float32 roundings of the ends, but never a part of the span that
+        # counts.
         rounding = 4 * torch.finfo(torch.float32).eps * max(abs(self.t0), abs(self.t1))
         self._slack = min(rounding, 1e-3 * (self.t1 - self.t0))
 
@@ -92,7 +93,7 @@ class VirtualBrownianTree(Path):
         backwards = ticks[1:] < ticks[:-1]
         low, high, backwards = (x.to(self.device, non_blocking=True) for x in (low, high, backwards))
         span = self.t1 - self.t0
-        if self.device.type == "cuda" and (kernel := kernels.cuda()) is not None:
+        if self.device.type == "cuda" and (kernel := kernels.gpu()) is not None:
             area = self.levy_area is not None
             return kernel.tree_increments(
                 low, high, backwards, self.ids, self.seed, span, self.channels, area, self._inner

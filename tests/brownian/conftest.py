@@ -1,4 +1,4 @@
-"""Promises of the paths hold for every implementation: files that take `implementation` run once with each."""
+"""The paths' promises hold for every implementation: files that take `implementation` run with each."""
 
 from __future__ import annotations
 

@@ -232,8 +232,8 @@ class SolverTestCase:
         noise_type = "diagonal" if "stratonovich" in self.chosen.calculus else "additive"
         if noise_type not in self.chosen.noise:
             pytest.skip(f"{self.method} is for neither Stratonovich equations nor additive noise")
-        # Means of absolute errors, of many paths: those of reversible Heun have such tails that root mean squares
-        # of 400 scatter by 0.2 in slope, means of 4,000 by 0.02.
+        # Means of absolute errors, of many paths: those of reversible Heun have such tails that root mean
+        # squares of 400 scatter by 0.2 in slope, means of 4,000 by 0.02.
         samples = 10 * BATCH
         path = VirtualBrownianTree(0, 1, (samples, COLUMNS[noise_type]), seed=77, dtype=DOUBLE)
         y0 = Y0.expand(samples, 2)

@@ -17,8 +17,8 @@ def cpu() -> ModuleType | None:
         from . import _cpu
     except ImportError:
         warnings.warn(
-            "latentsde's compiled Brownian kernel is not there: paths on the CPU are computed by plain PyTorch, "
-            "about a hundred times slower. Install a C++17 compiler and install latentsde again.",
+            "latentsde's compiled Brownian kernel is not there: paths on the CPU are computed by plain "
+            "PyTorch, about a hundred times slower. Install a C++17 compiler and install latentsde again.",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -27,7 +27,7 @@ def cpu() -> ModuleType | None:
 
 
 @functools.cache
-def cuda() -> ModuleType | None:
+def gpu() -> ModuleType | None:
     """The Triton kernels, or None with one warning where Triton is not installed."""
     try:
         from . import cuda as kernels

@@ -1,5 +1,6 @@
-"""The compiled module of cpu/module.cpp. Addresses are those of contiguous tensors: ids int64, times and grids
-float64, answers float32, or float64 if `wide`; the caller keeps them alive and has checked their shapes.
+"""The compiled module of cpu/module.cpp. Addresses are those of contiguous tensors: ids int64, times and
+grids float64, answers float32, or float64 if `wide`; the caller keeps them alive and has checked their
+shapes.
 """
 
 class Tree:
@@ -13,7 +14,9 @@ class Cells:
     def increment(self, ta: float, tb: float, w: int, h: int, threads: int, /) -> None:
         """As `Tree.increment`; ValueError for times that are not points of the grid."""
 
-    def increments(self, times: int, count: int, per_sample: bool, w: int, h: int, threads: int, /) -> None: ...
+    def increments(
+        self, times: int, count: int, per_sample: bool, w: int, h: int, threads: int, /
+    ) -> None: ...
 
 def tree(
     seed: int, ids: int, batch: int, channels: int, t0: float, t1: float, slack: float, wide: bool, /

@@ -1,4 +1,4 @@
-"""The kernels of `kernels/cpu` in Triton, for tensors on CUDA devices. ImportError where Triton is missing."""
+"""The kernels of `cpu` in Triton, for tensors on CUDA devices. ImportError where Triton is missing."""
 
 from .launch import cell_increments, normals, tree_increments, words
 

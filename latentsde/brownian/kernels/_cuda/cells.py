@@ -62,11 +62,15 @@ def cells_kernel(
         at = tl.where(in_run, first + cell, 0)
         left = grid + at * stride + column
         on_grid = in_run & (column < batch)
+        print("DBG", in_run.handle.data.dtype, (column<batch).handle.data.dtype, on_grid.handle.data.dtype, on_grid.shape, left.shape)
         gap = tl.load(left + stride, mask=on_grid, other=0.0) - tl.load(left, mask=on_grid, other=0.0)
         size = tl.abs(gap)
         length = size.to(REAL)
         deviation = tl.sqrt(size).to(REAL)
-        step = deviation * draw(at, CELL_DOMAIN, group, id_low, id_high, seed, PLANES, REAL)
+        # A descending grid goes back in time.
+        step = tl.where(gap < 0.0, -deviation, deviation) * draw(
+            at, CELL_DOMAIN, group, id_low, id_high, seed, PLANES, REAL
+        )
         if AREA:
             normal = draw(at, CELL_DOMAIN | KIND_H, group, id_low, id_high, seed, PLANES, REAL)
             of_cell = length * ((tl.full((), H_DEVIATION, REAL) * deviation) * normal)

@@ -23,7 +23,10 @@ def _coefficients(powers):
 
 
 # Polynomials, the highest power first.
-LOG_32 = _coefficients("0x1.2ee61p-2 0x1.997c3p-2 0x1.55555cp-1")
+LOG_32 = _coefficients(
+    "-0x1.38b4ccp-4 0x1.055b46p-3 -0x1.0d8552p-3 0x1.22da22p-3 -0x1.547244p-3 0x1.99a008p-3 -0x1.000228p-2 "
+    "0x1.555554p-2"
+)
 LOG_64 = _coefficients(
     "0x1.2b584abe1acc3p-3 0x1.39fe6063c42c6p-3 0x1.7462b4ab3d096p-3 0x1.c71c62e57fca7p-3 "
     "0x1.2492492df1491p-2 0x1.99999999952e2p-2 0x1.5555555555558p-1"
@@ -85,12 +88,8 @@ def radius_32(word):
     mantissa = ((shifted & 0x7FFFFF) + 0x3F3504F3).to(tl.float32, bitcast=True)
     f = tl.fma(low, ((127 - 8 - power) << 23).to(tl.float32, bitcast=True), mantissa - 1.0)
     exponent = (power - tl.where(large, 24, 32)).to(tl.float32)
-    # ln(1 + f) = f - tail, by s = f / (2 + f): ln(1 + f) = 2 artanh s.
-    s = tl.div_rn(f, 2.0 + f)
-    z = s * s
-    series = z * polynomial(z, LOG_32, 2)
-    half = 0.5 * f * f
-    tail = half - s * (half + series)
+    # ln(1 + f) = f - tail
+    tail = (f * f) * fused(-f, polynomial(f, LOG_32, 7), 0.5)
     large_part = exponent * LN2_32
     small_part = f - tl.fma(exponent, tl.full(exponent.shape, LN2_REST_32, tl.float32), tail)
     log = large_part + small_part
@@ -109,6 +108,7 @@ def radius_64(word):
     exponent = ((shifted >> 52) - (1023 + 32)).to(tl.float64)
     mantissa = (shifted & 0xFFFFFFFFFFFFF) + 0x3FE6A09E667F3BCD
     f = mantissa.to(tl.float64, bitcast=True) - 1.0
+    # ln(1 + f) = f - tail, by s = f / (2 + f): ln(1 + f) = 2 artanh s.
     s = f / (2.0 + f)
     z = s * s
     half = 0.5 * f * f

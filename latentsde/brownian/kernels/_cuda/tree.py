@@ -3,9 +3,9 @@
 
 A program answers one query for one block of lanes. It goes down from the root to the smallest node around
 the interval, and from there to both ends. Lanes may have intervals of their own: levels are gone through
-together, as far as the longest way of the program's lanes, and a lane that does not take part adds a piece of
-length zero, which changes nothing, not even by rounding. W does not need the areas: where H is not wanted, the
-compiler drops them.
+together, as far as the longest way of the program's lanes, and a lane that does not take part adds a piece
+of length zero, which changes nothing, not even by rounding. W does not need the areas: where H is not wanted,
+the compiler drops them.
 
 Units: the span is 1, times are ticks of 2^-48. A node (level, k) is the interval [k, k + 1] 2^-level with its
 W and H; a piece is an interval with its W, its area between path and chord (length * H) and its length.
