@@ -61,9 +61,11 @@ def cells_kernel(
         in_run = cell < count
         at = tl.where(in_run, first + cell, 0)
         left = grid + at * stride + column
-        on_grid = in_run & (column < batch)
-        print("DBG", in_run.handle.data.dtype, (column<batch).handle.data.dtype, on_grid.handle.data.dtype, on_grid.shape, left.shape)
-        gap = tl.load(left + stride, mask=on_grid, other=0.0) - tl.load(left, mask=on_grid, other=0.0)
+        if RUN_PER_SAMPLE or GRID_PER_SAMPLE:
+            on_grid = in_run & inside
+            gap = tl.load(left + stride, mask=on_grid, other=0.0) - tl.load(left, mask=on_grid, other=0.0)
+        else:
+            gap = tl.load(left + 1) - tl.load(left)
         size = tl.abs(gap)
         length = size.to(REAL)
         deviation = tl.sqrt(size).to(REAL)
