@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -11,19 +10,10 @@ from typing import Any
 
 import torch
 
-from latentsde.brownian import STREAM_VERSION
+from latentsde.brownian import STREAM_VERSION, implementation
 from latentsde.version import __version__
 
 PEERS = ("torchsde", "jax", "diffrax")
-
-
-def implementation() -> str:
-    """Which implementation of the Brownian paths is in use, such as "reference"."""
-    try:
-        kernels: Any = importlib.import_module("latentsde.brownian.kernels")
-    except ImportError:
-        return "reference"
-    return str(kernels.implementation()) if hasattr(kernels, "implementation") else "reference"
 
 
 def versions() -> dict[str, str | None]:

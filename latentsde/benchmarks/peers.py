@@ -8,11 +8,7 @@ from typing import Any
 
 from latentsde.benchmarks.timing import Contender
 
-REMEDIES = {
-    "torchsde": "not installed: pip install torchsde",
-    "jax": "not installed: pip install 'latentsde[bench]'",
-    "diffrax": "not installed: pip install 'latentsde[bench]'",
-}
+REMEDY = "not installed: pip install 'latentsde[bench]'"
 
 
 def missing(*modules: str) -> str | None:
@@ -21,7 +17,7 @@ def missing(*modules: str) -> str | None:
         try:
             importlib.import_module(module)
         except ImportError:
-            return REMEDIES[module]
+            return REMEDY
     return None
 
 

@@ -55,7 +55,7 @@ def tree_increments(
 
 
 class _Part(NamedTuple):
-    """Parts of paths: w, area (rows, samples, channels) and length (rows, 1, 1), 0 where there is none yet."""
+    """Parts of paths: w, area (rows, samples, channels) and length (rows, 1, 1), 0 where there is none."""
 
     w: Tensor
     area: Tensor

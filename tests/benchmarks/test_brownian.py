@@ -15,8 +15,8 @@ import pytest
 from latentsde.benchmarks import brownian, peers
 from latentsde.benchmarks.brownian import NAME
 from latentsde.benchmarks.cases import ONE_CALL, groups
-from latentsde.benchmarks.machine import implementation
 from latentsde.benchmarks.plan import FULL, QUICK, MemoryPlan, Plan
+from latentsde.brownian import implementation
 from latentsde.errors import InputError
 from latentsde.version import __version__
 
@@ -104,11 +104,7 @@ def test_absent_peers_are_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch)
     for module in ("jax", "diffrax", "torchsde"):
         monkeypatch.setitem(sys.modules, module, None)
     absent = {group.title: group.absent for group in groups(TINY) if group.absent}
-    assert absent == {
-        TITLES[1]: "not installed: pip install torchsde",
-        TITLES[2]: "not installed: pip install torchsde",
-        TITLES[3]: "not installed: pip install 'latentsde[bench]'",
-    }
+    assert absent == dict.fromkeys(TITLES[1:4], "not installed: pip install 'latentsde[bench]'")
     assert all(not group.cases for group in groups(TINY) if group.absent)
 
 

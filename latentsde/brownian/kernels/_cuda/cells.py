@@ -46,26 +46,26 @@ def cells_kernel(
     first = of_row(firsts, row, batch, sample, inside, RUN_PER_SAMPLE)
     count = of_row(counts, row, batch, sample, inside, RUN_PER_SAMPLE)
     sign = of_row(signs, row, batch, sample, inside, RUN_PER_SAMPLE).to(REAL)
-    total_w = tl.zeros([LANES, PLANES], REAL)
-    total_area = tl.zeros([LANES, PLANES], REAL)
+    longest = most(count, RUN_PER_SAMPLE)
+    stride = tl.full((), 1, tl.int64)
+    column = 0
     if GRID_PER_SAMPLE:
         stride = tl.cast(batch, tl.int64)
         column = sample
-        total_length = tl.zeros([LANES, 1], REAL)
-    else:
-        stride = tl.full((), 1, tl.int64)
-        column = tl.full(count.shape, 0, tl.int32)
-        total_length = tl.full(count.shape, 0.0, REAL)
-    for cell in range(0, most(count, RUN_PER_SAMPLE)):
+    if RUN_PER_SAMPLE or GRID_PER_SAMPLE:
+        count = tl.where(inside, count, 0)
+    total_w = tl.zeros([LANES, PLANES], REAL)
+    total_area = tl.zeros([LANES, PLANES], REAL)
+    total_length = tl.full(count.shape, 0.0, REAL)
+    for cell in range(0, longest):
         # A lane whose run has ended goes on with cells of length zero.
         in_run = cell < count
         at = tl.where(in_run, first + cell, 0)
         left = grid + at * stride + column
         if RUN_PER_SAMPLE or GRID_PER_SAMPLE:
-            on_grid = in_run & inside
-            gap = tl.load(left + stride, mask=on_grid, other=0.0) - tl.load(left, mask=on_grid, other=0.0)
+            gap = tl.load(left + stride, mask=in_run, other=0.0) - tl.load(left, mask=in_run, other=0.0)
         else:
-            gap = tl.load(left + 1) - tl.load(left)
+            gap = tl.load(left + stride) - tl.load(left)
         size = tl.abs(gap)
         length = size.to(REAL)
         deviation = tl.sqrt(size).to(REAL)
