@@ -149,16 +149,16 @@ def one_small(dtype: torch.dtype) -> list[Tensor | None]:
 
 
 def many_steps_of_few_samples(dtype: torch.dtype) -> list[Tensor | None]:
-    # One block of counters: only the steps are there to be shared out.
-    times = torch.rand(60_001, generator=torch.Generator().manual_seed(1), dtype=DOUBLE).sort().values
-    path = tree((2, 3), "space-time", dtype)
+    # 32 counters, one block of the kernel: only the steps are there to be shared out.
+    times = torch.rand(2_101, generator=torch.Generator().manual_seed(1), dtype=DOUBLE).sort().values
+    path = tree((2, 64), "space-time", dtype)
     return [*path.increments(times), *path.aligned(times).increments(times)]
 
 
 def some_steps_of_some_samples(dtype: torch.dtype) -> list[Tensor | None]:
-    times = torch.linspace(1, 0, 70, dtype=DOUBLE)
-    path = tree((301, 21), "space-time", dtype)
-    own = times.unsqueeze(1) * torch.linspace(0.5, 1.0, 301, dtype=DOUBLE)
+    times = torch.linspace(1, 0, 102, dtype=DOUBLE)
+    path = tree((61, 21), "space-time", dtype)
+    own = times.unsqueeze(1) * torch.linspace(0.5, 1.0, 61, dtype=DOUBLE)
     answers = [path.increments(times), path.increments(own)]
     answers += [path.aligned(times).increments(times), path.aligned(own).increments(own)]
     return list(itertools.chain.from_iterable(answers))

@@ -35,7 +35,7 @@ def words(counter: Tensor, seed: int) -> Tensor:
 def normals(
     nodes: Tensor, ids: Tensor, seed: int, channels: int, domain_and_kind: int, dtype: torch.dtype
 ) -> Tensor:
-    """Standard normals (n, batch, channels) of int64 nodes (n,) or (n, batch) and ids (batch,).
+    """Standard normals (n, batch, channels) of int64 nodes (n,), (n, 1) or (n, batch) and ids (batch,).
 
     `domain_and_kind` has the upper bits of the counter's second word. It is compiled in: there are four.
     """
@@ -45,7 +45,7 @@ def normals(
         (nodes.contiguous(), ids.contiguous(), out, signed(seed)),
         out,
         KIND=domain_and_kind,
-        PER_SAMPLE=nodes.ndim == 2,
+        PER_SAMPLE=nodes.shape[1:].numel() > 1,
     )
     return out
 
@@ -64,7 +64,7 @@ def tree_increments(
     """W and, with `area`, H (n, batch, channels) of the virtual tree over n intervals of a path.
 
     Args:
-        low, high: the ends in ticks of 2^-48 of the span, int64 (n,) or (n, batch), 0 <= low <= high <= 2^48.
+        low, high: the ends in ticks of 2^-48 of the span, int64 (n,), (n, 1) or (n, batch), 0 <= low <= high <= 2^48.
             Equal ends give zeros.
         backwards: bool, of the same shape: -W is given, and H.
         ids: int64 (batch,).
@@ -89,7 +89,7 @@ def tree_increments(
         ),
         w,
         AREA=area,
-        PER_SAMPLE=low.ndim == 2,
+        PER_SAMPLE=low.shape[1:].numel() > 1,
     )
     return w, h
 
