@@ -64,8 +64,8 @@ def tree_increments(
     """W and, with `area`, H (n, batch, channels) of the virtual tree over n intervals of a path.
 
     Args:
-        low, high: the ends in ticks of 2^-48 of the span, int64 (n,), (n, 1) or (n, batch), 0 <= low <= high <= 2^48.
-            Equal ends give zeros.
+        low, high: the ends in ticks of 2^-48 of the span, int64 (n,), (n, 1) or (n, batch), with
+            0 <= low <= high <= 2^48. Equal ends give zeros.
         backwards: bool, of the same shape: -W is given, and H.
         ids: int64 (batch,).
         span: t1 - t0, in the unit of time of the answers.

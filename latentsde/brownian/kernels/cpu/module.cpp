@@ -10,10 +10,10 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <initializer_list>
 #include <mutex>
 #include <new>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -48,15 +48,26 @@ void in_parallel(size_t tasks, size_t threads, Work work) {
     threads = std::min(threads, tasks);
     if (threads <= 1) return work((size_t)0, tasks);
     std::vector<std::thread> others;
+    std::exception_ptr failure;
+    std::mutex failing;
+    const auto part = [&](size_t begin, size_t end) {
+        try {
+            work(begin, end);
+        } catch (...) {  // no memory: an exception must not leave its thread
+            const std::lock_guard<std::mutex> lock(failing);
+            failure = std::current_exception();
+        }
+    };
     size_t begun = 0;
     try {
         for (; begun + 1 < threads; begun++)
-            others.emplace_back(work, tasks * begun / threads, tasks * (begun + 1) / threads);
-    } catch (const std::system_error&) {
+            others.emplace_back(part, tasks * begun / threads, tasks * (begun + 1) / threads);
+    } catch (const std::exception&) {
         // No more threads to be had: this one does the rest.
     }
-    work(tasks * begun / threads, tasks);
+    part(tasks * begun / threads, tasks);
     for (std::thread& other : others) other.join();
+    if (failure) std::rethrow_exception(failure);
 }
 
 constexpr double NORMALS_FOR_A_THREAD = 1e5;  // about 150 microseconds of work
