@@ -1,4 +1,4 @@
-"""What the C++ kernel remembers of its last query, and its threads, show in the time an answer takes alone."""
+"""What the C++ kernel remembers of its last query, and its threads, change no bit of an answer."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def assert_same(found: Increments, expected: Increments) -> None:
         assert torch.equal(found.H, expected.H)
 
 
-# ---- What is kept ---------------------------------------------------------------------------------------------------
+# ---- What is kept --------------------------------------------------------------------------------
 
 Query = tuple[float, float]
 
@@ -129,7 +129,7 @@ def test_a_path_made_without_area_is_the_same_path(walk: Walk, dtype: torch.dtyp
         assert torch.equal(plain(a, b), full(a, b))
 
 
-# ---- Threads --------------------------------------------------------------------------------------------------------
+# ---- Threads -------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -195,7 +195,9 @@ def test_python_threads_may_ask_one_path_at_once(askers: int, aligned: bool) -> 
     if aligned:
         shared = tree((256, 8)).aligned(times)
     start = threading.Barrier(askers)
-    expected = tree((256, 8)).aligned(times).increments(times) if aligned else tree((256, 8)).increments(times)
+    expected = (
+        tree((256, 8)).aligned(times).increments(times) if aligned else tree((256, 8)).increments(times)
+    )
 
     def ask(number: int) -> bool:
         draw = random.Random(number)

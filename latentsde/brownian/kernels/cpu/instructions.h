@@ -30,8 +30,6 @@ void words(const uint32_t* counter, size_t count, Key key, uint32_t* out) {
 
 extern const Kernels KERNELS = {NAME,
                                 words,
-                                chain_bytes,
-                                begin_chain,
                                 {tree<float>, tree<double>},
                                 {cells<float>, cells<double>},
                                 {plain_normals<float>, plain_normals<double>}};

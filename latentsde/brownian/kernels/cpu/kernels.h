@@ -43,6 +43,19 @@ struct Interval {
     bool backwards;
 };
 
+// A chain knows, for each level, which node was last split there; the halves of those nodes are the ancestors that
+// adjacent queries share. What a tree answers does not depend on what its chain holds.
+struct Chain {
+    enum State : unsigned char { EMPTY, ONLY_W, COMPLETE };
+    bool has_root = false;
+    State state[DEPTH] = {};
+    uint32_t split[DEPTH] = {};
+};
+
+// Bytes of the two halves of one node for a block, and how many of them a chain may need.
+constexpr size_t halves_bytes(bool wide) { return 4 * BLOCK * (wide ? sizeof(double) : sizeof(float)); }
+constexpr int CHAIN_LEVELS = DEPTH + 1;
+
 // One block's share of a tree query: `count` intervals one after the other.
 struct TreeTask {
     const Block* block;
@@ -53,7 +66,9 @@ struct TreeTask {
     void* w;       // of the first interval: (count, elements) in all
     void* h;       // null if no Lévy area is wanted
     size_t stride; // elements of one interval
-    void* chain;   // memory of chain_bytes, begun by begin_chain; kept between queries or not
+    Chain* chain;  // kept between queries or not
+    void* memory;  // of its halves: those of a level are level_bytes behind those of the level above
+    size_t level_bytes;
 };
 
 // One block's share of a query of cells: `count` runs of adjacent cells for each sample.
@@ -88,8 +103,6 @@ struct NormalsTask {
 struct Kernels {
     const char* name;
     void (*words)(const uint32_t* counter, size_t count, Key key, uint32_t* out);  // planes of `count`, any count
-    size_t (*chain_bytes)(bool wide);
-    void (*begin_chain)(void* chain);
     // [0] in float32, [1] in float64.
     void (*tree[2])(const TreeTask&);
     void (*cells[2])(const CellsTask&);

@@ -163,7 +163,8 @@ struct TreePath {
     double t0, t1, slack;
     bool wide;
     std::mutex busy;
-    Memory chains;  // one for each block, for queries of a few intervals
+    std::vector<Chain> chains;  // one for each block, for queries of a few intervals
+    Memory halves;              // level after level, so that a query goes through it in one direction
 
     double fraction(double time) const { return std::min(std::max((time - t0) / (t1 - t0), 0.0), 1.0); }
     uint64_t ticks(double time) const {
@@ -199,24 +200,21 @@ struct Answer {
     void* at_h(size_t k) const { return h ? h + k * stride * width : nullptr; }
 };
 
-void run_block(const TreePath& path, const Block& block, const Interval* intervals, size_t count, void* chain,
-               const Answer& answer, size_t at) {
-    TreeTask task{&block, path.elements.key, intervals, count, path.t1 - path.t0,
-                  answer.at_w(at), answer.at_h(at), answer.stride, chain};
-    kernels.load()->tree[path.wide](task);
+void run_block(const TreePath& path, const Block& block, const Interval* intervals, size_t count, Chain& chain,
+               char* memory, size_t level_bytes, const Answer& answer, size_t at) {
+    kernels.load()->tree[path.wide]({&block, path.elements.key, intervals, count, path.t1 - path.t0, answer.at_w(at),
+                                     answer.at_h(at), answer.stride, &chain, memory, level_bytes});
 }
 
 // A few intervals, by the chains that the last query left.
 void query_kept(TreePath& path, const Interval* intervals, size_t count, const Answer& answer, long threads) {
-    const size_t bytes = kernels.load()->chain_bytes(path.wide), blocks = path.elements.blocks.size();
-    const bool fresh = path.chains.data == nullptr;
-    char* chains = (char*)path.chains.take(bytes * blocks);
-    if (fresh)
-        for (size_t b = 0; b < blocks; b++) kernels.load()->begin_chain(chains + b * bytes);
-    const double normals = 4.0 * count * path.elements.count();
-    in_parallel(blocks, threads_for(normals, threads), [&](size_t begin, size_t end) {
+    const size_t blocks = path.elements.blocks.size(), bytes = halves_bytes(path.wide), level_bytes = blocks * bytes;
+    char* memory = (char*)path.halves.take(level_bytes * CHAIN_LEVELS);
+    path.chains.resize(blocks);
+    in_parallel(blocks, threads_for(4.0 * count * path.elements.count(), threads), [&](size_t begin, size_t end) {
         for (size_t b = begin; b < end; b++)
-            run_block(path, path.elements.blocks[b], intervals, count, chains + b * bytes, answer, 0);
+            run_block(path, path.elements.blocks[b], intervals, count, path.chains[b], memory + b * bytes, level_bytes,
+                      answer, 0);
     });
 }
 
@@ -245,19 +243,24 @@ void in_tiles(size_t blocks, size_t count, size_t threads, Begin begin_tile, Run
 // Many intervals, by chains that are thrown away again.
 void query_many(const TreePath& path, const std::vector<Block>& blocks, const Interval* intervals, size_t count,
                 bool per_sample, const Answer& answer, long allowed) {
-    const size_t bytes = kernels.load()->chain_bytes(path.wide);
+    struct Scratch {
+        std::vector<Chain> chains;
+        Memory halves;
+    };
+    const size_t bytes = halves_bytes(path.wide), chain_bytes = bytes * CHAIN_LEVELS;
     const size_t threads = threads_for(4.0 * count * path.elements.count(), allowed);
     in_tiles(
         blocks.size(), count, threads,
         [&](size_t first, size_t last) {
-            Memory chains;
-            chains.take(bytes * (last - first));
-            for (size_t b = 0; b < last - first; b++) kernels.load()->begin_chain((char*)chains.data + b * bytes);
-            return chains;
+            Scratch scratch;
+            scratch.chains.resize(last - first);
+            scratch.halves.take(chain_bytes * (last - first));
+            return scratch;
         },
-        [&](Memory& chains, size_t b, size_t in_tile, size_t from, size_t to) {
+        [&](Scratch& scratch, size_t b, size_t in_tile, size_t from, size_t to) {
             const Interval* own = intervals + (per_sample ? (size_t)blocks[b].sample[0] * count : 0);
-            run_block(path, blocks[b], own + from, to - from, (char*)chains.data + in_tile * bytes, answer, from);
+            run_block(path, blocks[b], own + from, to - from, scratch.chains[in_tile],
+                      (char*)scratch.halves.data + in_tile * chain_bytes, bytes, answer, from);
         });
 }
 

@@ -14,19 +14,10 @@ INLINE double level_scale(int level) {
 }
 INLINE uint64_t level_ticks(int level) { return (uint64_t)1 << (TIME_BITS - level); }
 
-// A chain keeps, for each level, the two halves of the last node that was split there: the ancestors that adjacent
-// queries share. What it answers does not depend on what it holds.
+// The two halves of a node that was split.
 template <class Real>
-struct Chain {
-    enum State : unsigned char { EMPTY, ONLY_W, COMPLETE };
-    struct Halves {
-        Real w_left[BLOCK], h_left[BLOCK], w_right[BLOCK], h_right[BLOCK];
-    };
-    bool has_root;
-    State state[DEPTH];
-    uint32_t split[DEPTH];  // which node of the level
-    alignas(64) Real root_w[BLOCK], root_h[BLOCK];
-    Halves halves[DEPTH];
+struct Halves {
+    alignas(64) Real w_left[BLOCK], w_right[BLOCK], h_left[BLOCK], h_right[BLOCK];
 };
 
 template <class Real>
@@ -38,35 +29,42 @@ template <class Real>
 struct Tree {
     const Block& block;
     const Key key;
-    Chain<Real>& chain;
+    Chain& chain;
+    char* const memory;
+    const size_t level_bytes;
     const int size;  // numbers of a block that are in use, whole planes
 
     Tree(const TreeTask& task)
         : block(*task.block),
           key(task.key),
-          chain(*(Chain<Real>*)task.chain),
+          chain(*task.chain),
+          memory((char*)task.memory),
+          level_bytes(task.level_bytes),
           size(task.block->planes > 2 ? BLOCK : 2 * LANES) {}
 
     void draw(uint32_t node, uint32_t kind, Real* out) const { normals(block, &node, true, kind, key, out); }
 
+    // The halves of the last node that was split at a level. The whole path is the left half of level -1.
+    Halves<Real>& halves(int level) const { return *(Halves<Real>*)(memory + (level + 1) * level_bytes); }
+
     void begin() {
         if (chain.has_root) return;
+        Halves<Real>& root = halves(-1);
         const Real deviation = (Real)0.28867513459481288225;  // sqrt(1/12)
-        draw(0, 0, chain.root_w);
-        draw(0, KIND_H, chain.root_h);
-        for (int i = 0; i < size; i++) chain.root_h[i] *= deviation;
+        draw(0, 0, root.w_left);
+        draw(0, KIND_H, root.h_left);
+        for (int i = 0; i < size; i++) root.h_left[i] *= deviation;
         chain.has_root = true;
     }
 
     // The node (level, k); its parent has been split.
     Node<Real> node(int level, uint32_t k) const {
-        if (level == 0) return {chain.root_w, chain.root_h};
-        const auto& parent = chain.halves[level - 1];
+        const Halves<Real>& parent = halves(level - 1);
         return k & 1 ? Node<Real>{parent.w_right, parent.h_right} : Node<Real>{parent.w_left, parent.h_left};
     }
 
     bool has(int level, uint32_t k, bool with_h) const {
-        return chain.split[level] == k && chain.state[level] >= (with_h ? Chain<Real>::COMPLETE : Chain<Real>::ONLY_W);
+        return chain.split[level] == k && chain.state[level] >= (with_h ? Chain::COMPLETE : Chain::ONLY_W);
     }
 
     // Make sure that (level, k) and all above it are split. Without `with_h` its halves may be left without H, which
@@ -79,34 +77,29 @@ struct Tree {
     }
 
     void split_node(int level, uint32_t k, bool with_h) {
-        auto& halves = chain.halves[level];
+        Halves<Real>& made = halves(level);
+        const Node<Real> whole = node(level, k);
         const double scale = level_scale(level);
         const uint32_t number = ((uint32_t)1 << level) + k;
-        alignas(64) Real normal[BLOCK];
-        if (!has(level, k, false)) {
-            const Node<Real> whole = node(level, k);
-            const Real deviation = (Real)(0.25 * scale);
-            draw(number, 0, normal);
-            for (int i = 0; i < size; i++) {
-                const Real z = deviation * normal[i];
-                const Real left = (Real)0.5 * whole.w[i] + ((Real)1.5 * whole.h[i] + z);
-                halves.w_left[i] = left;
-                halves.w_right[i] = whole.w[i] - left;
-                halves.h_left[i] = (Real)0.25 * whole.h[i] - (Real)0.5 * z;  // what both halves' H share
-            }
-            chain.split[level] = k;
-            chain.state[level] = Chain<Real>::ONLY_W;
+        const Real deviation = (Real)(0.25 * scale), of_h = (Real)(0.14433756729740644113 * scale);  // sqrt(1/48)
+        alignas(64) Real first[BLOCK], second[BLOCK];
+        draw(number, 0, first);
+        if (with_h) draw(number, KIND_H, second);
+        for (int i = 0; i < size; i++) {
+            const Real z = deviation * first[i];
+            const Real left = (Real)0.5 * whole.w[i] + ((Real)1.5 * whole.h[i] + z);
+            made.w_left[i] = left;
+            made.w_right[i] = whole.w[i] - left;
+            first[i] = z;
         }
-        if (with_h) {
-            const Real deviation = (Real)(0.14433756729740644113 * scale);  // sqrt(1/48)
-            draw(number, KIND_H, normal);
+        if (with_h)
             for (int i = 0; i < size; i++) {
-                const Real n = deviation * normal[i], shared = halves.h_left[i];
-                halves.h_left[i] = shared + n;
-                halves.h_right[i] = shared - n;
+                const Real n = of_h * second[i], shared = (Real)0.25 * whole.h[i] - (Real)0.5 * first[i];
+                made.h_left[i] = shared + n;
+                made.h_right[i] = shared - n;
             }
-            chain.state[level] = Chain<Real>::COMPLETE;
-        }
+        chain.split[level] = k;
+        chain.state[level] = with_h ? Chain::COMPLETE : Chain::ONLY_W;
     }
 
     static void copy(const Node<Real>& node, Real length, bool area, int size, Piece<Real>& out) {
@@ -288,13 +281,4 @@ static void tree(const TreeTask& task) {
         place(path.block, total.w, interval.backwards ? -scale : scale, w);
         if (area) place(path.block, total.area, scale / total.length, h);
     }
-}
-
-static size_t chain_bytes(bool wide) { return wide ? sizeof(Chain<double>) : sizeof(Chain<float>); }
-
-// Both kinds of chain begin with the same header.
-static void begin_chain(void* memory) {
-    Chain<float>& chain = *(Chain<float>*)memory;
-    chain.has_root = false;
-    for (int level = 0; level < DEPTH; level++) chain.state[level] = Chain<float>::EMPTY;
 }
