@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import kernels
 from .cells import cell_increments
 from .path import Path
 
@@ -74,7 +73,7 @@ class AlignedPath(Path):
     def _compute(self, times: Tensor) -> tuple[Tensor, Tensor]:
         first, cells, sign = (x.to(self.device, non_blocking=True) for x in self._runs(times))
         grid = self.grid.view(len(self.grid), -1).to(self.device, non_blocking=True)
-        if self.device.type == "cuda" and (kernel := kernels.gpu()) is not None:
+        if (kernel := self._gpu_kernels()) is not None:
             area = self.levy_area is not None
             return kernel.cell_increments(
                 first, cells, sign, grid, self.ids, self.seed, self.channels, area, self._inner

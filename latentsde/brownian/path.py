@@ -132,6 +132,10 @@ class Path(ABC):
                 self._compiled = self._make_kernel(module)
         return self._compiled
 
+    def _gpu_kernels(self) -> Any:
+        """The Triton kernels where this path is on a CUDA device and they are installed, or None."""
+        return kernels.gpu() if self.device.type == "cuda" else None
+
     def _converted(self, w: Tensor, h: Tensor | None) -> Increments:
         if w.dtype == self.dtype:
             return Increments(w, h)

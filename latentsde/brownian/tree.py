@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import kernels
 from .aligned import AlignedPath
 from .descent import TIME_BITS, tree_increments
 from .path import Path
@@ -93,7 +92,7 @@ class VirtualBrownianTree(Path):
         backwards = ticks[1:] < ticks[:-1]
         low, high, backwards = (x.to(self.device, non_blocking=True) for x in (low, high, backwards))
         span = self.t1 - self.t0
-        if self.device.type == "cuda" and (kernel := kernels.gpu()) is not None:
+        if (kernel := self._gpu_kernels()) is not None:
             area = self.levy_area is not None
             return kernel.tree_increments(
                 low, high, backwards, self.ids, self.seed, span, self.channels, area, self._inner

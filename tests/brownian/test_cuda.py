@@ -26,7 +26,7 @@ from torch import Tensor
 
 from latentsde.brownian.philox import key_of, philox4x32
 
-from .triton_process import Compiled, Interpreted, compile_all, compile_probe, process
+from .triton_process import Compiled, Interpreted, compile_all, compile_probe, increments_of_paths, process
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("triton") is None, reason="Triton is not installed (it is made for Linux only)"
@@ -356,6 +356,18 @@ def test_a_cell_is_its_normals_and_runs_add_up(triton: Interpreted) -> None:
     integral = (length * (before + 0.5 * w[:3] + h[:3])).sum(0)
     assert (h[3] - (integral / 3.0 - 0.5 * w[:3].sum(0))).abs().max() < 1e-14
     assert not w[4].any() and not h[4].any()
+
+
+@pytest.mark.parametrize(("levy_area", "dtype"), [(None, torch.float32), ("space-time", torch.float64)])
+def test_paths_ask_the_kernels_for_what_they_would_ask_the_cpp_ones(
+    cpp: ModuleType, levy_area: str | None, dtype: torch.dtype
+) -> None:
+    expected = increments_of_paths(levy_area, dtype)
+    with process(TRITON_INTERPRET="1") as pool:
+        found = pool.submit(increments_of_paths, levy_area, dtype).result()
+    assert len(found) == len(expected) == (4 if levy_area is None else 8)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert (ours == theirs).all()
 
 
 def test_nothing_asked_is_nothing_answered(triton: Interpreted) -> None:

@@ -51,6 +51,25 @@ def _call(function: str, arguments: Any) -> Any:
     return _arrays(getattr(cuda, function)(*_tensors(arguments)))
 
 
+def increments_of_paths(levy_area: str | None, dtype: torch.dtype) -> Any:
+    """W and H of a tree and an aligned path that were made as for a CUDA device, by the interpreter."""
+    from latentsde import VirtualBrownianTree
+    from latentsde.brownian import kernels
+    from latentsde.brownian.path import Path
+
+    interpreted = "TRITON_INTERPRET" in os.environ
+    if interpreted:
+        Path._kernel = lambda self: None  # type: ignore[method-assign]
+        Path._gpu_kernels = lambda self: kernels.gpu()  # type: ignore[method-assign]
+    times = torch.tensor([0.5, 1.3, 1.3, 0.9, 2.0], dtype=torch.float64)
+    own = torch.stack([times, times.flip(0)], 1)
+    ids = torch.tensor([3, 2**33])
+    tree = VirtualBrownianTree(0, 2, (2, 5), seed=2**63 + 9, ids=ids, levy_area=levy_area, dtype=dtype)
+    aligned = tree.aligned(times.unique().flip(0))
+    answers = [path.increments(asked) for path in (tree, aligned) for asked in (times, own)]
+    return tuple(_arrays(part) for answer in answers for part in answer if part is not None)
+
+
 # Tensors cross over as arrays: torch would send them as open files.
 def _arrays(value: Any) -> Any:
     if isinstance(value, tuple):
