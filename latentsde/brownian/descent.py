@@ -51,7 +51,7 @@ def tree_increments(
     w, h = (torch.cat(values) for values in zip(*parts, strict=True))
     if shared:
         return w, h
-    return tuple(x.view(batch, n, channels).transpose(0, 1) for x in (w, h))  # type: ignore[return-value]
+    return tuple(x.view(batch, n, channels).transpose(0, 1).contiguous() for x in (w, h))  # type: ignore[return-value]
 
 
 class _Part(NamedTuple):

@@ -146,6 +146,9 @@ class Path(ABC):
 
     def _times(self, time: Times) -> Tensor:
         """A time as float64: (), or (batch,) for a time of each sample."""
+        if torch.compiler.is_compiling() and not isinstance(time, Tensor):
+            # `as_tensor` would make the number a constant of the graph, and each new time a new graph.
+            return torch.zeros((), dtype=torch.float64) + time
         tensor = torch.as_tensor(time, dtype=torch.float64, device="cpu")
         if tensor.dim() == 0 or (tensor.dim() == 1 and len(tensor) == len(self.ids)):
             return tensor

@@ -98,7 +98,7 @@ class VirtualBrownianTree(Path):
                 low, high, backwards, self.ids, self.seed, span, self.channels, area, self._inner
             )
         w, h = tree_increments(low, high, self.ids, seed=self.seed, channels=self.channels)
-        sign = torch.where(backwards, -1.0, 1.0).to(w.dtype).view(len(w), -1, 1)
+        sign = torch.where(backwards, -1.0, 1.0).to(w.dtype).view(*low.shape, *(1,) * (3 - low.dim()))
         return w * sign * math.sqrt(span), h * math.sqrt(span)
 
     def _ticks(self, times: Tensor) -> Tensor:

@@ -17,7 +17,13 @@ def test_a_million_steps_take_the_memory_of_a_thousand() -> None:
     if kernels.cpu() is None:
         pytest.skip("the C++ kernel is not built, and without it a million steps take too long")
     plan = MemoryPlan(
-        shape=(2, 1), long=1_000_000, long_back=0, seconds=60.0, every_pattern=False, peer_seconds=0.0
+        shape=(16, 16),
+        short=20_000,  # more than one block, whose answer is 16 MB
+        long=1_000_000,
+        long_back=0,
+        seconds=60.0,
+        every_pattern=False,
+        peer_seconds=0.0,
     )
     found = list(growths(plan, threads=1))
     assert [growth.what for growth in found] == ["tree, one call a step", "aligned, by blocks"]

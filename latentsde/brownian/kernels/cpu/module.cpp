@@ -132,6 +132,19 @@ bool wrong_count(Py_ssize_t given, Py_ssize_t wanted, const char* name) {
     return true;
 }
 
+// Lets other Python threads run while it exists. Nothing of Python may be touched meanwhile.
+class WithoutGil {
+    PyThreadState* state = PyEval_SaveThread();
+
+   public:
+    WithoutGil() = default;
+    WithoutGil(const WithoutGil&) = delete;
+    ~WithoutGil() { PyEval_RestoreThread(state); }
+};
+
+// Steps whose intervals are prepared at once: bounds the memory beside the answer.
+size_t steps_at_once(size_t columns) { return std::max<size_t>(64, ((size_t)1 << 16) / std::max<size_t>(1, columns)); }
+
 // C++ exceptions end here: Python must not see any other than its own.
 template <class Body>
 PyObject* guarded(Body body) {
@@ -143,6 +156,15 @@ PyObject* guarded(Body body) {
         PyErr_SetString(PyExc_RuntimeError, error.what());
         return nullptr;
     }
+}
+
+// The same for work whose result is None. It returns whether it succeeded; if not, it has set an error.
+template <class Work>
+PyObject* done(Work work) {
+    return guarded([&]() -> PyObject* {
+        if (!work()) return nullptr;
+        Py_RETURN_NONE;
+    });
 }
 
 // ---- Tree -----------------------------------------------------------------------------------------------------------
@@ -198,6 +220,7 @@ struct Answer {
     size_t stride, width;  // numbers of one interval, bytes of a number
     void* at_w(size_t k) const { return w + k * stride * width; }
     void* at_h(size_t k) const { return h ? h + k * stride * width : nullptr; }
+    Answer from(size_t k) const { return {(char*)at_w(k), (char*)at_h(k), stride, width}; }
 };
 
 void run_block(const TreePath& path, const Block& block, const Interval* intervals, size_t count, Chain& chain,
@@ -325,21 +348,14 @@ PyObject* tree_increment(PyObject* self, PyObject* const* args, Py_ssize_t given
     const long threads = PyLong_AsLong(args[4]);
     if (PyErr_Occurred()) return nullptr;
     if (complain_outside(path, from) || complain_outside(path, to)) return nullptr;
-    return guarded([&]() -> PyObject* {
+    return done([&] {
         const Interval interval = path.interval(from, to);
-        PyThreadState* state = PyEval_SaveThread();
-        std::unique_lock<std::mutex> lock(path.busy, std::try_to_lock);
-        try {
-            // Another thread asks the same path: do without what it remembers.
-            if (lock) query_kept(path, &interval, 1, answer, threads);
-            else query_many(path, path.elements.blocks, &interval, 1, false, answer, threads);
-        } catch (...) {
-            PyEval_RestoreThread(state);
-            throw;
-        }
-        if (lock) lock.unlock();
-        PyEval_RestoreThread(state);
-        Py_RETURN_NONE;
+        const WithoutGil released;
+        const std::unique_lock<std::mutex> lock(path.busy, std::try_to_lock);
+        // Where another thread asks the same path: do without what it remembers.
+        if (lock) query_kept(path, &interval, 1, answer, threads);
+        else query_many(path, path.elements.blocks, &interval, 1, false, answer, threads);
+        return true;
     });
 }
 
@@ -359,28 +375,28 @@ PyObject* tree_increments(PyObject* self, PyObject* const* args, Py_ssize_t give
     for (size_t i = 0; i < many * columns; i++)
         if (complain_outside(path, times[i])) return nullptr;
     if (many < 2) Py_RETURN_NONE;
-    return guarded([&]() -> PyObject* {
-        const size_t count = many - 1;
-        std::vector<Interval> intervals(count * columns);
-        for (size_t column = 0; column < columns; column++)
-            for (size_t k = 0; k < count; k++)
-                intervals[column * count + k] =
-                    path.interval(times[k * columns + column], times[(k + 1) * columns + column]);
+    return done([&] {
+        const size_t count = many - 1, most = steps_at_once(columns);
         if (per_sample && path.elements.blocks_of_samples.empty())
             path.elements.blocks_of_samples = path.elements.make(false);
         const auto& blocks = per_sample ? path.elements.blocks_of_samples : path.elements.blocks;
-        PyThreadState* state = PyEval_SaveThread();
+        const bool keep = !per_sample && count <= 4;
+        std::vector<Interval> intervals(std::min(count, most) * columns);
+        const WithoutGil released;
         std::unique_lock<std::mutex> lock(path.busy, std::defer_lock);
-        try {
-            if (!per_sample && count <= 4 && lock.try_lock()) query_kept(path, intervals.data(), count, answer, threads);
-            else query_many(path, blocks, intervals.data(), count, per_sample, answer, threads);
-        } catch (...) {
-            PyEval_RestoreThread(state);
-            throw;
+        const bool kept = keep && lock.try_lock();
+        for (size_t begin = 0; begin < count; begin += most) {
+            const size_t steps = std::min(most, count - begin);
+            for (size_t column = 0; column < columns; column++)
+                for (size_t k = 0; k < steps; k++) {
+                    const double* time = times + (begin + k) * columns + column;
+                    intervals[column * steps + k] = path.interval(time[0], time[columns]);
+                }
+            const Answer part = answer.from(begin);
+            if (kept) query_kept(path, intervals.data(), steps, part, threads);
+            else query_many(path, blocks, intervals.data(), steps, per_sample, part, threads);
         }
-        if (lock) lock.unlock();
-        PyEval_RestoreThread(state);
-        Py_RETURN_NONE;
+        return true;
     });
 }
 
@@ -425,21 +441,22 @@ PyObject* new_cells(PyObject*, PyObject* const* args, Py_ssize_t given) {
     });
 }
 
-PyObject* answer_cells(const CellsPath& path, const double* times, size_t many, bool times_per_sample, char* w,
-                       char* h, long threads) {
-    if (many < 2) Py_RETURN_NONE;
+// Steps begin to end of `times`; false with an error set for a time that is not on the grid.
+bool answer_cells(const CellsPath& path, const double* times, size_t begin, size_t end, bool times_per_sample,
+                  const Answer& answer, long threads) {
     const bool per_sample = times_per_sample || path.per_sample;
-    const size_t columns = per_sample ? path.elements.samples : 1, count = many - 1;
-    std::vector<int32_t> index(many * columns), first(count * columns), cells(count * columns);
+    const size_t columns = per_sample ? path.elements.samples : 1, count = end - begin;
+    std::vector<int32_t> index((count + 1) * columns), first(count * columns), cells(count * columns);
     std::vector<signed char> sign(count * columns);
-    for (size_t k = 0; k < many; k++)
+    for (size_t k = 0; k <= count; k++)
         for (size_t column = 0; column < columns; column++) {
-            const double time = times[times_per_sample ? k * columns + column : k];
+            const double time = times[times_per_sample ? (begin + k) * columns + column : begin + k];
             const int64_t found = path.index(time, path.per_sample ? column : 0);
-            if (found < 0)
-                return value_error(
-                    "time %R is not a point of this path's grid; ask a VirtualBrownianTree for times between",
-                    {time});
+            if (found < 0) {
+                value_error("time %R is not a point of this path's grid; ask a VirtualBrownianTree for times between",
+                            {time});
+                return false;
+            }
             index[k * columns + column] = (int32_t)found;
         }
     double total = 0.0;
@@ -450,47 +467,53 @@ PyObject* answer_cells(const CellsPath& path, const double* times, size_t many, 
         sign[i] = a <= b ? 1 : -1;
         total += cells[i];
     }
-    const size_t width = path.wide ? sizeof(double) : sizeof(float), stride = path.elements.count();
-    const double normals = total / columns * stride * (h ? 2 : 1);
-    PyThreadState* state = PyEval_SaveThread();
-    try {
-        in_tiles(
-            path.elements.blocks.size(), count, threads_for(normals, threads), [](size_t, size_t) { return 0; },
-            [&](int, size_t b, size_t, size_t from, size_t to) {
-                kernels.load()->cells[path.wide]({&path.elements.blocks[b], path.elements.key,
-                                                  first.data() + from * columns, cells.data() + from * columns,
-                                                  path.grid, per_sample, path.per_sample, path.elements.samples,
-                                                  to - from, sign.data() + from * columns, w + from * stride * width,
-                                                  h ? h + from * stride * width : nullptr, stride});
-            });
-    } catch (...) {
-        PyEval_RestoreThread(state);
-        throw;
-    }
-    PyEval_RestoreThread(state);
-    Py_RETURN_NONE;
+    const double normals = total / columns * answer.stride * (answer.h ? 2 : 1);
+    const WithoutGil released;
+    in_tiles(
+        path.elements.blocks.size(), count, threads_for(normals, threads), [](size_t, size_t) { return 0; },
+        [&](int, size_t b, size_t, size_t from, size_t to) {
+            kernels.load()->cells[path.wide](
+                {&path.elements.blocks[b], path.elements.key, first.data() + from * columns,
+                 cells.data() + from * columns, path.grid, per_sample, path.per_sample, path.elements.samples,
+                 to - from, sign.data() + from * columns, answer.at_w(begin + from), answer.at_h(begin + from),
+                 answer.stride});
+        });
+    return true;
+}
+
+Answer answer_of(const CellsPath& path, PyObject* w, PyObject* h) {
+    return {(char*)PyLong_AsVoidPtr(w), (char*)PyLong_AsVoidPtr(h), path.elements.count(),
+            path.wide ? sizeof(double) : sizeof(float)};
 }
 
 // increment(from, to, w, h or 0, threads)
 PyObject* cells_increment(PyObject* self, PyObject* const* args, Py_ssize_t given) {
     if (wrong_count(given, 5, "increment")) return nullptr;
+    const CellsPath& path = held<CellsPath>(self);
     const double times[2] = {PyFloat_AsDouble(args[0]), PyFloat_AsDouble(args[1])};
-    char *w = (char*)PyLong_AsVoidPtr(args[2]), *h = (char*)PyLong_AsVoidPtr(args[3]);
+    const Answer answer = answer_of(path, args[2], args[3]);
     const long threads = PyLong_AsLong(args[4]);
     if (PyErr_Occurred()) return nullptr;
-    return guarded([&] { return answer_cells(held<CellsPath>(self), times, 2, false, w, h, threads); });
+    return done([&] { return answer_cells(path, times, 0, 1, false, answer, threads); });
 }
 
 // increments(times, how many, per sample, w, h or 0, threads)
 PyObject* cells_increments(PyObject* self, PyObject* const* args, Py_ssize_t given) {
     if (wrong_count(given, 6, "increments")) return nullptr;
+    const CellsPath& path = held<CellsPath>(self);
     const double* times = (const double*)PyLong_AsVoidPtr(args[0]);
     const size_t many = PyLong_AsSize_t(args[1]);
     const bool per_sample = PyObject_IsTrue(args[2]) == 1;
-    char *w = (char*)PyLong_AsVoidPtr(args[3]), *h = (char*)PyLong_AsVoidPtr(args[4]);
+    const Answer answer = answer_of(path, args[3], args[4]);
     const long threads = PyLong_AsLong(args[5]);
     if (PyErr_Occurred()) return nullptr;
-    return guarded([&] { return answer_cells(held<CellsPath>(self), times, many, per_sample, w, h, threads); });
+    return done([&] {
+        const size_t most = steps_at_once(per_sample || path.per_sample ? path.elements.samples : 1);
+        for (size_t begin = 0; begin + 1 < many; begin += most)
+            if (!answer_cells(path, times, begin, std::min(begin + most, many - 1), per_sample, answer, threads))
+                return false;
+        return true;
+    });
 }
 
 // ---- Plain functions ------------------------------------------------------------------------------------------------
@@ -498,9 +521,9 @@ PyObject* cells_increments(PyObject* self, PyObject* const* args, Py_ssize_t giv
 // normals(seed, ids, samples, channels, nodes, count, per sample, domain and kind, out, wide, threads)
 PyObject* plain_normals(PyObject*, PyObject* const* args, Py_ssize_t given) {
     if (wrong_count(given, 11, "normals")) return nullptr;
-    return guarded([&]() -> PyObject* {
+    return done([&] {
         Elements elements;
-        if (!read_elements(args, elements)) return nullptr;
+        if (!read_elements(args, elements)) return false;
         const int64_t* nodes = (const int64_t*)PyLong_AsVoidPtr(args[4]);
         const size_t count = PyLong_AsSize_t(args[5]);
         const bool per_sample = PyObject_IsTrue(args[6]) == 1;
@@ -508,25 +531,19 @@ PyObject* plain_normals(PyObject*, PyObject* const* args, Py_ssize_t given) {
         char* out = (char*)PyLong_AsVoidPtr(args[8]);
         const bool wide = PyObject_IsTrue(args[9]) == 1;
         const long allowed = PyLong_AsLong(args[10]);
-        if (PyErr_Occurred()) return nullptr;
+        if (PyErr_Occurred()) return false;
         const size_t stride = elements.count(), width = wide ? sizeof(double) : sizeof(float);
-        PyThreadState* state = PyEval_SaveThread();
-        try {
-            in_tiles(
-                elements.blocks.size(), count, threads_for((double)count * stride, allowed),
-                [](size_t, size_t) { return 0; },
-                [&](int, size_t b, size_t, size_t from, size_t to) {
-                    kernels.load()->normals[wide]({&elements.blocks[b], elements.key,
-                                                   nodes + from * (per_sample ? elements.samples : 1), per_sample,
-                                                   elements.samples, to - from, domain, out + from * stride * width,
-                                                   stride});
-                });
-        } catch (...) {
-            PyEval_RestoreThread(state);
-            throw;
-        }
-        PyEval_RestoreThread(state);
-        Py_RETURN_NONE;
+        const WithoutGil released;
+        in_tiles(
+            elements.blocks.size(), count, threads_for((double)count * stride, allowed),
+            [](size_t, size_t) { return 0; },
+            [&](int, size_t b, size_t, size_t from, size_t to) {
+                kernels.load()->normals[wide]({&elements.blocks[b], elements.key,
+                                               nodes + from * (per_sample ? elements.samples : 1), per_sample,
+                                               elements.samples, to - from, domain, out + from * stride * width,
+                                               stride});
+            });
+        return true;
     });
 }
 
