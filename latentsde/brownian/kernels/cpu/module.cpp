@@ -70,7 +70,7 @@ void in_parallel(size_t tasks, size_t threads, Work work) {
     if (failure) std::rethrow_exception(failure);
 }
 
-constexpr double NORMALS_FOR_A_THREAD = 1e5;  // about 150 microseconds of work
+constexpr double NORMALS_FOR_A_THREAD = 5e4;  // about 50 microseconds of work
 
 size_t threads_for(double normals, long allowed) {
     return (size_t)std::max(1.0, std::min((double)allowed, normals / NORMALS_FOR_A_THREAD));
@@ -187,6 +187,7 @@ struct TreePath {
     std::mutex busy;
     std::vector<Chain> chains;  // one for each block, for queries of a few intervals
     Memory halves;              // level after level, so that a query goes through it in one direction
+    uint64_t last = 0;          // where the last of these queries ended
 
     double fraction(double time) const { return std::min(std::max((time - t0) / (t1 - t0), 0.0), 1.0); }
     uint64_t ticks(double time) const {
@@ -229,12 +230,33 @@ void run_block(const TreePath& path, const Block& block, const Interval* interva
                                      answer.at_h(at), answer.stride, &chain, memory, level_bytes});
 }
 
+// Nodes that lie above the tick `time` and not above the tick `known`.
+int new_nodes(uint64_t time, uint64_t known) {
+    if (time == known || time == 0) return 0;
+    const int level = std::min(DEPTH + 1, TIME_BITS - __builtin_ctzll(time));
+    return std::max(0, level - (TIME_BITS - (64 - __builtin_clzll(time ^ known))));
+}
+
+// Normals that the block of intervals costs each element, about: a few for nodes that are there, two for each new one.
+double normals_for(const Interval* intervals, size_t count, uint64_t last) {
+    double normals = 0.0;
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t from = intervals[i].backwards ? intervals[i].high : intervals[i].low;
+        const uint64_t to = intervals[i].backwards ? intervals[i].low : intervals[i].high;
+        normals += 1.0 + 2.0 * (new_nodes(from, last) + new_nodes(to, from));
+        last = to;
+    }
+    return normals;
+}
+
 // A few intervals, by the chains that the last query left.
 void query_kept(TreePath& path, const Interval* intervals, size_t count, const Answer& answer, long threads) {
     const size_t blocks = path.elements.blocks.size(), bytes = halves_bytes(path.wide), level_bytes = blocks * bytes;
     char* memory = (char*)path.halves.take(level_bytes * CHAIN_LEVELS);
     path.chains.resize(blocks);
-    in_parallel(blocks, threads_for(4.0 * count * path.elements.count(), threads), [&](size_t begin, size_t end) {
+    const double normals = normals_for(intervals, count, path.last) * path.elements.count();
+    path.last = intervals[count - 1].backwards ? intervals[count - 1].low : intervals[count - 1].high;
+    in_parallel(blocks, threads_for(normals, threads), [&](size_t begin, size_t end) {
         for (size_t b = begin; b < end; b++)
             run_block(path, path.elements.blocks[b], intervals, count, path.chains[b], memory + b * bytes, level_bytes,
                       answer, 0);
@@ -271,7 +293,9 @@ void query_many(const TreePath& path, const std::vector<Block>& blocks, const In
         Memory halves;
     };
     const size_t bytes = halves_bytes(path.wide), chain_bytes = bytes * CHAIN_LEVELS;
-    const size_t threads = threads_for(4.0 * count * path.elements.count(), allowed);
+    // By the first intervals: the others are like them.
+    const double each = normals_for(intervals, std::min<size_t>(count, 64), 0) / std::min<size_t>(count, 64);
+    const size_t threads = threads_for(each * count * path.elements.count(), allowed);
     in_tiles(
         blocks.size(), count, threads,
         [&](size_t first, size_t last) {
