@@ -38,7 +38,7 @@ class BuildKernel(build_ext):
             reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
             print(
                 f"warning: latentsde's C++ kernel was not built ({reason}). The package works without it; "
-                "Brownian paths are then computed by plain PyTorch, about a hundred times slower. "
+                "Brownian paths are then computed by plain PyTorch, fifty to a thousand times slower. "
                 "Install a C++17 compiler and install latentsde again.",
                 file=sys.stderr,
             )

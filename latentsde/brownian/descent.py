@@ -163,37 +163,37 @@ def _descend(low: Tensor, high: Tensor, owner: Tensor, nodes: _Nodes) -> tuple[T
     def keys(tick: Tensor, level: int, rows: Tensor) -> Tensor:
         return (owner[rows] << 32) | (tick[rows] >> (TIME_BITS - level))
 
+    def found(rows: Tensor) -> Tensor:
+        return rows.nonzero().squeeze(1)
+
     def starts(tick: Tensor, level: int) -> Tensor:
         return tick & ((1 << (TIME_BITS - level)) - 1)
 
     for level in range(int(torch.maximum(low_end, high_end).max()) + 1):
         # Chains that end at this level take its whole node.
-        rows = ((low_end == level) & ~in_leaf & (starts(low, level) == 0)).nonzero().squeeze(1)
-        lower.put(rows, nodes.part(keys(low, level, rows)).joined(lower.at(rows)))
-        rows = ((high_end == level) & (starts(high, level) == 0)).nonzero().squeeze(1)
-        upper.put(rows, upper.at(rows).joined(nodes.part(keys(last, level, rows))))
-        if level == DEPTH:
+        if len(rows := found((low_end == level) & ~in_leaf & (starts(low, level) == 0))):
+            lower.put(rows, nodes.part(keys(low, level, rows)).joined(lower.at(rows)))
+        if len(rows := found((high_end == level) & (starts(high, level) == 0))):
+            upper.put(rows, upper.at(rows).joined(nodes.part(keys(last, level, rows))))
+        to_low, to_high = found(low_end > level), found(high_end > level)
+        if level == DEPTH or len(to_low) + len(to_high) == 0:
             break
-        to_low, to_high = (end.gt(level).nonzero().squeeze(1) for end in (low_end, high_end))
         nodes.split(torch.cat([keys(low, level, to_low), keys(last, level, to_high)]))
         # Below the node around both ends, the half that a chain leaves behind is part of the interval.
-        bit = TIME_BITS - level - 1
-        rows = ((low_end > level) & (around < level) & ((low >> bit) & 1 == 0)).nonzero().squeeze(1)
-        lower.put(rows, nodes.part(keys(low, level + 1, rows) + 1).joined(lower.at(rows)))
-        rows = ((high_end > level) & (around < level) & ((last >> bit) & 1 == 1)).nonzero().squeeze(1)
-        upper.put(rows, upper.at(rows).joined(nodes.part(keys(last, level + 1, rows) - 1)))
+        below, bit = around < level, TIME_BITS - level - 1
+        if len(rows := found((low_end > level) & below & ((low >> bit) & 1 == 0))):
+            lower.put(rows, nodes.part(keys(low, level + 1, rows) + 1).joined(lower.at(rows)))
+        if len(rows := found((high_end > level) & below & ((last >> bit) & 1 == 1))):
+            upper.put(rows, upper.at(rows).joined(nodes.part(keys(last, level + 1, rows) - 1)))
 
     # Ends inside leaves.
-    rows = ((low_end == DEPTH) & ~in_leaf & (starts(low, DEPTH) != 0)).nonzero().squeeze(1)
-    if len(rows):
+    if len(rows := found((low_end == DEPTH) & ~in_leaf & (starts(low, DEPTH) != 0))):
         _, after = nodes.leaf_parts(keys(low, DEPTH, rows), starts(low, DEPTH)[rows])
         lower.put(rows, after.joined(lower.at(rows)))
-    rows = ((high_end == DEPTH) & (starts(high, DEPTH) != 0)).nonzero().squeeze(1)
-    if len(rows):
+    if len(rows := found((high_end == DEPTH) & (starts(high, DEPTH) != 0))):
         before, _ = nodes.leaf_parts(keys(last, DEPTH, rows), starts(high, DEPTH)[rows])
         upper.put(rows, upper.at(rows).joined(before))
-    rows = in_leaf.nonzero().squeeze(1)
-    if len(rows):
+    if len(rows := found(in_leaf)):
         leaf, start = keys(low, DEPTH, rows), starts(low, DEPTH)[rows]
         shorter, _ = nodes.leaf_parts(leaf, start)
         longer, _ = nodes.leaf_parts(leaf, start + (high - low)[rows])
