@@ -18,7 +18,7 @@ def cpu() -> ModuleType | None:
     except ImportError:
         warnings.warn(
             "latentsde's compiled Brownian kernel is not there: paths on the CPU are computed by plain "
-            "PyTorch, fifty to a thousand times slower. Install a C++17 compiler and install latentsde again.",
+            "PyTorch, fifty to a thousand times slower. Install a C++17 compiler, then latentsde again.",
             RuntimeWarning,
             stacklevel=2,
         )
