@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .cells import cell_increments
 from .path import Path
+from .philox import signed_seed, unsigned_seed
 
 
 class AlignedPath(Path):
@@ -38,7 +39,8 @@ class AlignedPath(Path):
         device: torch.device | str = "cpu",
     ) -> None:
         super().__init__(shape, seed=seed, ids=ids, levy_area=levy_area, dtype=dtype, device=device)
-        self.grid = torch.as_tensor(grid, dtype=torch.float64, device="cpu").contiguous()
+        # A copy: what becomes of the caller's tensor must not change the path.
+        self.grid = torch.as_tensor(grid, dtype=torch.float64, device="cpu").detach().clone().contiguous()
         if self.grid.dim() not in (1, 2) or len(self.grid) < 1:
             raise ValueError(
                 "a grid must be (times,) or (times, batch) with at least one time, "
@@ -52,11 +54,11 @@ class AlignedPath(Path):
             raise ValueError(f"a grid may have fewer than 2^31 times, got {len(self.grid)}")
         steps = self.grid.diff(dim=0)
         self._sign = -1.0 if bool((steps < 0).any()) else 1.0
-        if not bool((self._sign * steps >= 0).all()):
-            raise ValueError("a grid must be increasing or decreasing")
+        if not bool((self._sign * steps >= 0).all() and self.grid.isfinite().all()):
+            raise ValueError("a grid must be increasing or decreasing, and its times finite")
 
     def _make_kernel(self, module: Any) -> Any:
-        seed, wide = self.seed & (2**64 - 1), self._inner == torch.float64
+        seed, wide = unsigned_seed(self.seed), self._inner == torch.float64
         ids, grid, per_sample = self.ids.data_ptr(), self.grid.data_ptr(), self.grid.dim() == 2
         descending = self._sign < 0
         points = len(self.grid)
@@ -65,7 +67,7 @@ class AlignedPath(Path):
         )
 
     def _operator(self, times: Tensor) -> tuple[Tensor, Tensor]:
-        seed, area = (self.seed + 2**63) % 2**64 - 2**63, self.levy_area is not None
+        seed, area = signed_seed(self.seed), self.levy_area is not None
         return torch.ops.latentsde.cell_increments(
             times, self.grid, self.ids, seed, self.channels, area, self.dtype
         )

@@ -37,8 +37,8 @@ def tree_increments(
     low <= high; equal ends give zeros.
     """
     n, batch = len(low), len(ids)
-    if n == 0:
-        nothing = torch.zeros(0, batch, channels, dtype=torch.float64, device=ids.device)
+    if n == 0 or batch == 0:
+        nothing = torch.zeros(n, batch, channels, dtype=torch.float64, device=ids.device)
         return nothing, nothing.clone()
     shared = low.dim() == 1
     owner = torch.zeros_like(low) if shared else torch.arange(batch, device=low.device).expand(n, batch)

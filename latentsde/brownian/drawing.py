@@ -9,7 +9,7 @@ from torch import Tensor
 
 from . import kernels
 from .normals import normals
-from .philox import KIND_W, PLAIN_NODE, TREE_DOMAIN
+from .philox import KIND_W, PLAIN_NODE, TREE_DOMAIN, unsigned_seed
 
 KERNEL_DTYPES = (torch.float32, torch.float64)
 
@@ -23,9 +23,9 @@ def draw_normals(
     inner = dtype if dtype in KERNEL_DTYPES else torch.float32
     if ids.device.type == "cpu" and (kernel := kernels.cpu()) is not None:
         nodes, ids = nodes.contiguous(), ids.contiguous()
-        out = torch.empty(len(nodes), len(ids), channels, dtype=inner)
+        out = torch.empty(len(nodes), len(ids), channels, dtype=inner, device="cpu")
         kernel.normals(
-            seed & (2**64 - 1),
+            unsigned_seed(seed),
             ids.data_ptr(),
             len(ids),
             channels,
@@ -44,6 +44,16 @@ def draw_normals(
     return out.to(dtype)
 
 
+def checked_ids(ids: Tensor, samples: int) -> Tensor:
+    """The names of samples, int64 (samples,); else a ValueError."""
+    if ids.shape != (samples,) or ids.dtype != torch.int64:
+        raise ValueError(
+            f"ids must be int64 of shape ({samples},), one for each sample of shape[0], "
+            f"got {ids.dtype} of shape {tuple(ids.shape)}"
+        )
+    return ids
+
+
 def standard_normal(
     shape: tuple[int, ...],
     *,
@@ -56,6 +66,6 @@ def standard_normal(
     batch.
     """
     samples, channels = shape[0], math.prod(shape[1:])
-    names = torch.arange(samples, device=device) if ids is None else ids.to(device)
+    names = torch.arange(samples, device=device) if ids is None else checked_ids(ids, samples).to(device)
     node = torch.full((1,), PLAIN_NODE, dtype=torch.int64, device=device)
-    return draw_normals(node, names, channels, TREE_DOMAIN | KIND_W, seed, dtype).view(shape)
+    return draw_normals(node, names, channels, TREE_DOMAIN | KIND_W, int(seed), dtype).view(shape)

@@ -76,6 +76,7 @@ def _(
 def _shapes(
     times: Tensor, ids: Tensor, channels: int, area: bool, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
-    shape = (times.shape[0] - 1, ids.shape[0], channels)
+    steps = torch.sym_max(0, times.shape[0] - 1)
+    shape = (steps, ids.shape[0], channels)
     w = torch.empty(shape, dtype=dtype, device=ids.device)
     return w, torch.empty(shape if area else (0,), dtype=dtype, device=ids.device)

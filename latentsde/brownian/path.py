@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from . import kernels
-from .drawing import KERNEL_DTYPES
+from .drawing import KERNEL_DTYPES, checked_ids
 from .increments import Increments
 from .philox import MAX_CHANNELS
 
@@ -45,18 +45,15 @@ class Path(ABC):
         samples = self.shape[0] if self.shape else 1
         if ids is None:
             ids = torch.arange(samples, dtype=torch.int64)
+        ids = checked_ids(ids, samples)
         if levy_area not in LEVY_AREAS:
             raise ValueError(f'levy_area must be None or "space-time", got {levy_area!r}')
         if not dtype.is_floating_point:
             raise ValueError(f"a path needs a floating-point dtype, got {dtype}")
-        if ids.shape != (samples,) or ids.dtype != torch.int64:
-            raise ValueError(
-                f"ids must be int64 of shape ({samples},), one for each sample of shape[0], "
-                f"got {ids.dtype} of shape {tuple(ids.shape)}"
-            )
-        if self.channels >= MAX_CHANNELS:
-            raise ValueError(f"a sample may have fewer than 2^31 channels, got {self.channels}")
-        self.ids = ids.to(self.device).contiguous()
+        if max(samples, self.channels) >= MAX_CHANNELS:
+            raise ValueError(f"a path may have fewer than 2^31 samples and channels, got shape {self.shape}")
+        # A copy: what becomes of the caller's tensor must not change the path.
+        self.ids = ids.detach().to(self.device, copy=True).contiguous()
         # What the kernels compute in; smaller types are rounded from float32.
         self._inner = dtype if dtype in KERNEL_DTYPES else torch.float32
         self._compiled: Any = None
@@ -75,8 +72,7 @@ class Path(ABC):
         ):
             kernel = self._kernel()
             if kernel is not None:
-                w = torch.empty(self.shape, dtype=self._inner)
-                h = None if self.levy_area is None else torch.empty(self.shape, dtype=self._inner)
+                w, h = self._memory(self.shape)
                 pointer = 0 if h is None else h.data_ptr()
                 kernel.increment(ta, tb, w.data_ptr(), pointer, torch.get_num_threads())
                 return self._converted(w, h)
@@ -90,8 +86,8 @@ class Path(ABC):
         """
         if torch.compiler.is_compiling():
             # A compiled graph holds one operator instead of what follows here, which calls it.
-            w, h = self._operator(times)
-            shape = (-1, *self.shape)
+            w, h = self._operator(times.detach())
+            shape = (w.shape[0], *self.shape)
             return Increments(w.view(shape), None if self.levy_area is None else h.view(shape))
         # Times stay on the CPU: there they are checked, and turned into the names of draws.
         times = times.detach().to("cpu", torch.float64).contiguous()
@@ -105,8 +101,7 @@ class Path(ABC):
         if kernel is None:
             w, h = self._compute(times)
             return self._converted(w.view(shape), None if self.levy_area is None else h.view(shape))
-        w = torch.empty(shape, dtype=self._inner)
-        area = None if self.levy_area is None else torch.empty(shape, dtype=self._inner)
+        w, area = self._memory(shape)
         pointer = 0 if area is None else area.data_ptr()
         per_sample = times.dim() == 2
         threads = torch.get_num_threads()
@@ -132,6 +127,17 @@ class Path(ABC):
                 self._compiled = self._make_kernel(module)
         return self._compiled
 
+    def _memory(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor | None]:
+        """Room for W and H, for a kernel to write by its address."""
+        # The device by name, because torch's default may be another one.
+        w = torch.empty(shape, dtype=self._inner, device="cpu")
+        if type(w) is not Tensor:
+            raise RuntimeError(
+                f"a path answers in memory, and torch made a {type(w).__name__} without any; "
+                "trace it with torch.compile, where it is an operator"
+            )
+        return w, None if self.levy_area is None else torch.empty_like(w)
+
     def _gpu_kernels(self) -> Any:
         """The Triton kernels where this path is on a CUDA device and they are installed, or None."""
         return kernels.gpu() if self.device.type == "cuda" else None
@@ -140,6 +146,12 @@ class Path(ABC):
         if w.dtype == self.dtype:
             return Increments(w, h)
         return Increments(w.to(self.dtype), None if h is None else h.to(self.dtype))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # The compiled object was made of them.
+        if not name.startswith("_") and name in self.__dict__:
+            raise AttributeError(f"the {name} of a path is fixed; make another path")
+        super().__setattr__(name, value)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_compiled": None}

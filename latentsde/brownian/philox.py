@@ -60,6 +60,16 @@ def key_of(seed: int) -> Key:
     return seed & _MASK, (seed >> 32) & _MASK
 
 
+def unsigned_seed(seed: int) -> int:
+    """The 64 bits of a seed as the kernels take them."""
+    return seed & (2**64 - 1)
+
+
+def signed_seed(seed: int) -> int:
+    """The same 64 bits as an int64: what a schema or an argument of a kernel can hold."""
+    return (seed + 2**63) % 2**64 - 2**63
+
+
 def derive_seed(seed: int, *labels: int) -> int:
     """A new seed in [0, 2^63) for each tuple of integer labels: independent streams from one seed, in any
     order.

@@ -5,6 +5,7 @@ put in between.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -67,7 +68,7 @@ class RefinedPath(AlignedPath):
                 f"a refined path has at most 2^{_CELL_BITS} cells, {cells} are asked for; "
                 "use a larger spacing"
             )
-        multiples = torch.arange(cells + 1, dtype=torch.float64).unsqueeze(1)
+        multiples = torch.arange(cells + 1, dtype=torch.float64, device="cpu").unsqueeze(1)
         points, order = torch.cat([units, multiples.expand(-1, samples)]).sort(dim=0, stable=True)
         length = points.diff(dim=0)
         cell = (points[:-1] + 0.5 * length).floor().clamp_max(cells - 1).to(torch.int64)
@@ -102,6 +103,13 @@ class RefinedPath(AlignedPath):
     def _draw(self, nodes: Tensor, seed: int) -> Tensor:
         kind = CELL_DOMAIN | KIND_W
         return draw_normals(nodes.to(self.device), self.ids, self.channels, kind, seed, torch.float64)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_w": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._w = self._fill()
 
     def _kernel(self) -> None:
         """None: W at all points of the grid is there already."""

@@ -16,6 +16,7 @@ from torch import Tensor
 from .aligned import AlignedPath
 from .descent import TIME_BITS, tree_increments
 from .path import Path
+from .philox import signed_seed, unsigned_seed
 
 
 class VirtualBrownianTree(Path):
@@ -51,8 +52,8 @@ class VirtualBrownianTree(Path):
     ) -> None:
         super().__init__(shape, seed=seed, ids=ids, levy_area=levy_area, dtype=dtype, device=device)
         self.t0, self.t1 = float(t0), float(t1)
-        if not (math.isfinite(self.t0) and math.isfinite(self.t1) and self.t0 < self.t1):
-            raise ValueError(f"a path needs finite t0 < t1, got [{self.t0:g}, {self.t1:g}]")
+        if not (self.t0 < self.t1 and math.isfinite(self.t1 - self.t0)):
+            raise ValueError(f"a path needs t0 < t1 a finite time apart, got [{self.t0:g}, {self.t1:g}]")
         # Clamped without a word: a few float32 roundings of the ends, but never a part of the span that
         # counts.
         rounding = 4 * torch.finfo(torch.float32).eps * max(abs(self.t0), abs(self.t1))
@@ -76,12 +77,12 @@ class VirtualBrownianTree(Path):
         )
 
     def _make_kernel(self, module: Any) -> Any:
-        seed, wide = self.seed & (2**64 - 1), self._inner == torch.float64
+        seed, wide = unsigned_seed(self.seed), self._inner == torch.float64
         ids = self.ids.data_ptr()
         return module.tree(seed, ids, len(self.ids), self.channels, self.t0, self.t1, self._slack, wide)
 
     def _operator(self, times: Tensor) -> tuple[Tensor, Tensor]:
-        seed, area = _signed(self.seed), self.levy_area is not None
+        seed, area = signed_seed(self.seed), self.levy_area is not None
         return torch.ops.latentsde.tree_increments(
             times, self.ids, seed, self.t0, self.t1, self.channels, area, self.dtype
         )
@@ -109,8 +110,3 @@ class VirtualBrownianTree(Path):
             raise ValueError(f"time {first!r} is outside the path's interval [{self.t0!r}, {self.t1!r}]")
         unit = ((times - self.t0) / (self.t1 - self.t0)).clamp(0.0, 1.0)
         return (unit * 2.0**TIME_BITS).round().to(torch.int64)
-
-
-def _signed(seed: int) -> int:
-    """The int64 of the same 64 bits: what an operator's schema can hold."""
-    return (seed + 2**63) % 2**64 - 2**63

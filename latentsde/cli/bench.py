@@ -39,7 +39,7 @@ def brownian(
     threads: Annotated[
         int,
         typer.Option(
-            "--threads", parser=whole(1, 1024), metavar="INT", help="Of torch, ours and the peers'."
+            "--threads", parser=whole(1, 1024), metavar="INT", help="Of torch; jax has no such setting."
         ),
     ] = 2,
     out: Annotated[

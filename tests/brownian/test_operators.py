@@ -65,7 +65,7 @@ def test_operators_keep_pytorchs_rules(make: Make, own_times: bool, area: bool, 
 @both
 @pytest.mark.parametrize("dtype", [SINGLE, DOUBLE, torch.float16])
 @pytest.mark.parametrize("area", [False, True])
-@pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
 def test_fake_kernels_foresee_shapes_and_dtypes(
     make: Make, dtype: torch.dtype, area: bool, count: int
 ) -> None:

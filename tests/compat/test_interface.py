@@ -221,7 +221,7 @@ def test_what_does_not_fit_is_one_clear_sentence(arguments: dict[str, Any], said
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("time", [torch.tensor([0.1, 0.2]), "noon", None, [0.1]])
+@pytest.mark.parametrize("time", [torch.tensor([0.1, 0.2]), "noon", "0.25", None, [0.1]])
 def test_a_time_that_is_no_number_is_an_error(time: Any) -> None:
     bm = ours.BrownianInterval(0.0, 1.0, (2,))
     with pytest.raises(ValueError, match="ta must be a number"):

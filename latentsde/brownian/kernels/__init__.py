@@ -15,10 +15,10 @@ def cpu() -> ModuleType | None:
     """The compiled module, or None with one warning where it was not built."""
     try:
         from . import _cpu
-    except ImportError:
+    except ImportError as error:
         warnings.warn(
-            "latentsde's compiled Brownian kernel is not there: paths on the CPU are computed by plain "
-            "PyTorch, fifty to a thousand times slower. Install a C++17 compiler, then latentsde again.",
+            f"latentsde's compiled Brownian kernel is not there ({error}): paths on the CPU are computed by "
+            "plain PyTorch, fifty to a thousand times slower. Install a C++17 compiler and latentsde again.",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -31,10 +31,10 @@ def gpu() -> ModuleType | None:
     """The Triton kernels, or None with one warning where Triton is not installed."""
     try:
         from . import cuda as kernels
-    except ImportError:
+    except ImportError as error:
         warnings.warn(
-            "Triton is not installed: Brownian paths on CUDA devices are computed by plain PyTorch, slower. "
-            "Install it with: pip install triton",
+            f"Triton is not there ({error}): Brownian paths on CUDA devices are computed by plain PyTorch, "
+            "slower. Install it with: pip install triton",
             RuntimeWarning,
             stacklevel=2,
         )

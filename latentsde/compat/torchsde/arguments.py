@@ -12,6 +12,8 @@ from torch import Tensor
 def number(name: str, value: object) -> float:
     """A time as a float: from a number or a tensor of one element, ValueError for anything else."""
     try:
+        if isinstance(value, str | bytes):
+            raise TypeError
         return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, RuntimeError):
         shown = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)

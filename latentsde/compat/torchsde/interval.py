@@ -115,7 +115,8 @@ class BrownianInterval(BaseBrownian):
         if tb is None:
             ta, tb = self._t0, ta
         try:
-            a, b = float(ta), float(tb)
+            # A string would be read as a number.
+            a, b = (number("ta", ta), number("tb", tb)) if isinstance(ta, str) else (float(ta), float(tb))
         except (TypeError, ValueError, RuntimeError):
             a, b = number("ta", ta), number("tb", tb)
         t0, t1 = self._t0, self._t1

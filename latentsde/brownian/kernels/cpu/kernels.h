@@ -50,6 +50,12 @@ struct Chain {
     bool has_root = false;
     State state[DEPTH] = {};
     uint32_t split[DEPTH] = {};
+
+    // Drop what lies below the first `levels` levels, the root's among them.
+    void forget_from(int levels) {
+        if (levels == 0) has_root = false;
+        for (int level = levels > 0 ? levels - 1 : 0; level < DEPTH; level++) state[level] = EMPTY;
+    }
 };
 
 // Bytes of the two halves of one node for a block, and how many of them a chain may need.
@@ -67,8 +73,10 @@ struct TreeTask {
     void* h;       // null if no Lévy area is wanted
     size_t stride; // elements of one interval
     Chain* chain;  // kept between queries or not
-    void* memory;  // of its halves: those of a level are level_bytes behind those of the level above
+    void* memory;  // of the halves of its first levels: each level is level_bytes behind the one above
     size_t level_bytes;
+    int kept_levels;  // how many levels lie there; the chain holds nothing of the others when the task begins
+    void* rest;       // of their halves, one level after the other
 };
 
 // One block's share of a query of cells: `count` runs of adjacent cells for each sample.

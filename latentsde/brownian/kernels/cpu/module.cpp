@@ -12,6 +12,7 @@
 #include <cstring>
 #include <exception>
 #include <initializer_list>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <thread>
@@ -82,33 +83,39 @@ struct Elements {
     size_t samples, channels;
     Key key;
     std::vector<int64_t> ids;
-    std::vector<Block> blocks;            // lanes packed: samples share blocks
-    std::vector<Block> blocks_of_samples; // made on demand: no block has two samples
+    std::vector<Block> blocks;
 
     size_t count() const { return samples * channels; }
+    size_t groups() const { return (channels + PLANES - 1) / PLANES; }
 
-    std::vector<Block> make(bool shared) const {
-        std::vector<Block> made;
-        const size_t groups = (channels + PLANES - 1) / PLANES;
-        for (size_t sample = 0; sample < samples; sample++)
-            for (size_t group = 0; group < groups; group++) {
-                if (made.empty() || made.back().lanes == LANES || (!shared && group == 0)) {
-                    made.emplace_back();
-                    std::memset(&made.back(), 0, sizeof(Block));
-                    made.back().packed = true;
-                }
-                Block& block = made.back();
-                const int lane = block.lanes++;
-                const int width = (int)std::min<size_t>(PLANES, channels - group * PLANES);
-                block.group[lane] = (uint32_t)group;
-                block.id_low[lane] = (uint32_t)ids[sample];
-                block.id_high[lane] = (uint32_t)((uint64_t)ids[sample] >> 32);
-                block.place[lane] = (int64_t)(sample * channels + group * PLANES);
-                block.sample[lane] = (int32_t)sample;
-                block.width[lane] = width;
-                block.planes = std::max(block.planes, width);
-            }
-        for (Block& block : made) block.packed = block.lanes == LANES && channels % PLANES == 0;
+    void add_lane(Block& block, size_t sample, size_t group) const {
+        const int lane = block.lanes++;
+        const int width = (int)std::min<size_t>(PLANES, channels - group * PLANES);
+        block.group[lane] = (uint32_t)group;
+        block.id_low[lane] = (uint32_t)ids[sample];
+        block.id_high[lane] = (uint32_t)((uint64_t)ids[sample] >> 32);
+        block.place[lane] = (int64_t)(sample * channels + group * PLANES);
+        block.sample[lane] = (int32_t)sample;
+        block.width[lane] = width;
+        block.planes = std::max(block.planes, width);
+        block.packed = block.lanes == LANES && channels % PLANES == 0;
+    }
+
+    // All lanes one after the other: samples share blocks.
+    std::vector<Block> all_blocks() const {
+        std::vector<Block> made((samples * groups() + LANES - 1) / LANES, Block());
+        for (size_t lane = 0; lane < samples * groups(); lane++)
+            add_lane(made[lane / LANES], lane / groups(), lane % groups());
+        return made;
+    }
+
+    // Blocks that have one sample each, and one of them.
+    size_t blocks_of_a_sample() const { return (groups() + LANES - 1) / LANES; }
+    Block block_of_a_sample(size_t number) const {
+        Block made = Block();
+        const size_t first = number % blocks_of_a_sample() * LANES;
+        for (size_t group = first; group < std::min(groups(), first + LANES); group++)
+            add_lane(made, number / blocks_of_a_sample(), group);
         return made;
     }
 };
@@ -122,7 +129,7 @@ bool read_elements(PyObject* const* args, Elements& elements) {
     if (PyErr_Occurred()) return false;
     elements.key = {(uint32_t)seed, (uint32_t)(seed >> 32)};
     elements.ids.assign((const int64_t*)ids, (const int64_t*)ids + elements.samples);
-    elements.blocks = elements.make(true);
+    elements.blocks = elements.all_blocks();
     return true;
 }
 
@@ -172,7 +179,11 @@ PyObject* done(Work work) {
 struct Memory {  // aligned, untouched until used
     void* data = nullptr;
     void* take(size_t bytes) {
-        if (!data && posix_memalign(&data, 64, bytes)) throw std::bad_alloc();
+        void* taken = nullptr;
+        if (!data && bytes) {
+            if (posix_memalign(&taken, 64, bytes)) throw std::bad_alloc();
+            data = taken;
+        }
         return data;
     }
     ~Memory() { std::free(data); }
@@ -185,7 +196,9 @@ struct TreePath {
     double t0, t1, slack;
     bool wide;
     std::mutex busy;
-    std::vector<Chain> chains;  // one for each block, for queries of a few intervals
+    // For queries of a few intervals, from the second one on: a path that is asked once keeps nothing.
+    bool asked = false;
+    std::vector<Chain> chains;  // one for each block
     Memory halves;              // level after level, so that a query goes through it in one direction
     uint64_t last = 0;          // where the last of these queries ended
 
@@ -224,11 +237,8 @@ struct Answer {
     Answer from(size_t k) const { return {(char*)at_w(k), (char*)at_h(k), stride, width}; }
 };
 
-void run_block(const TreePath& path, const Block& block, const Interval* intervals, size_t count, Chain& chain,
-               char* memory, size_t level_bytes, const Answer& answer, size_t at) {
-    kernels.load()->tree[path.wide]({&block, path.elements.key, intervals, count, path.t1 - path.t0, answer.at_w(at),
-                                     answer.at_h(at), answer.stride, &chain, memory, level_bytes});
-}
+// Of what a path keeps between queries. Beyond it the lower levels are made anew for each query.
+constexpr size_t MOST_KEPT = (size_t)256 << 20;
 
 // Nodes that lie above the tick `time` and not above the tick `known`.
 int new_nodes(uint64_t time, uint64_t known) {
@@ -250,16 +260,23 @@ double normals_for(const Interval* intervals, size_t count, uint64_t last) {
 }
 
 // A few intervals, by the chains that the last query left.
-void query_kept(TreePath& path, const Interval* intervals, size_t count, const Answer& answer, long threads) {
-    const size_t blocks = path.elements.blocks.size(), bytes = halves_bytes(path.wide), level_bytes = blocks * bytes;
-    char* memory = (char*)path.halves.take(level_bytes * CHAIN_LEVELS);
+void query_kept(TreePath& path, const Interval* intervals, size_t count, const Answer& answer, long allowed) {
+    const Elements& elements = path.elements;
+    const size_t blocks = elements.blocks.size(), bytes = halves_bytes(path.wide), level_bytes = blocks * bytes;
+    const int kept = (int)std::min<size_t>(CHAIN_LEVELS, MOST_KEPT / std::max<size_t>(1, level_bytes));
+    char* memory = (char*)path.halves.take(level_bytes * kept);
     path.chains.resize(blocks);
-    const double normals = normals_for(intervals, count, path.last) * path.elements.count();
+    const double normals = normals_for(intervals, count, path.last) * elements.count();
     path.last = intervals[count - 1].backwards ? intervals[count - 1].low : intervals[count - 1].high;
-    in_parallel(blocks, threads_for(normals, threads), [&](size_t begin, size_t end) {
-        for (size_t b = begin; b < end; b++)
-            run_block(path, path.elements.blocks[b], intervals, count, path.chains[b], memory + b * bytes, level_bytes,
-                      answer, 0);
+    in_parallel(blocks, threads_for(normals, allowed), [&](size_t begin, size_t end) {
+        Memory rest;
+        rest.take(bytes * (CHAIN_LEVELS - kept));
+        for (size_t b = begin; b < end; b++) {
+            path.chains[b].forget_from(kept);
+            kernels.load()->tree[path.wide]({&elements.blocks[b], elements.key, intervals, count, path.t1 - path.t0,
+                                             answer.w, answer.h, answer.stride, &path.chains[b], memory + b * bytes,
+                                             level_bytes, kept, rest.data});
+        }
     });
 }
 
@@ -285,29 +302,36 @@ void in_tiles(size_t blocks, size_t count, size_t threads, Begin begin_tile, Run
     });
 }
 
-// Many intervals, by chains that are thrown away again.
-void query_many(const TreePath& path, const std::vector<Block>& blocks, const Interval* intervals, size_t count,
-                bool per_sample, const Answer& answer, long allowed) {
+// Many intervals, by chains that are thrown away again; `intervals` has those of all samples or, one sample after the
+// other, those of each.
+void query_many(const TreePath& path, const Interval* intervals, size_t count, bool per_sample, const Answer& answer,
+                long allowed) {
     struct Scratch {
         std::vector<Chain> chains;
+        std::vector<Block> blocks;  // of single samples
         Memory halves;
     };
+    const Elements& elements = path.elements;
     const size_t bytes = halves_bytes(path.wide), chain_bytes = bytes * CHAIN_LEVELS;
     // By the first intervals: the others are like them.
     const double each = normals_for(intervals, std::min<size_t>(count, 64), 0) / std::min<size_t>(count, 64);
-    const size_t threads = threads_for(each * count * path.elements.count(), allowed);
     in_tiles(
-        blocks.size(), count, threads,
+        per_sample ? elements.samples * elements.blocks_of_a_sample() : elements.blocks.size(), count,
+        threads_for(each * count * elements.count(), allowed),
         [&](size_t first, size_t last) {
             Scratch scratch;
             scratch.chains.resize(last - first);
             scratch.halves.take(chain_bytes * (last - first));
+            for (size_t b = first; per_sample && b < last; b++) scratch.blocks.push_back(elements.block_of_a_sample(b));
             return scratch;
         },
         [&](Scratch& scratch, size_t b, size_t in_tile, size_t from, size_t to) {
-            const Interval* own = intervals + (per_sample ? (size_t)blocks[b].sample[0] * count : 0);
-            run_block(path, blocks[b], own + from, to - from, scratch.chains[in_tile],
-                      (char*)scratch.halves.data + in_tile * chain_bytes, bytes, answer, from);
+            const Block& block = per_sample ? scratch.blocks[in_tile] : elements.blocks[b];
+            const Interval* own = intervals + (per_sample ? (size_t)block.sample[0] * count : 0);
+            kernels.load()->tree[path.wide]({&block, elements.key, own + from, to - from, path.t1 - path.t0,
+                                             answer.at_w(from), answer.at_h(from), answer.stride,
+                                             &scratch.chains[in_tile], nullptr, 0, 0,
+                                             (char*)scratch.halves.data + in_tile * chain_bytes});
         });
 }
 
@@ -348,17 +372,13 @@ PyObject *tree_type = nullptr, *cells_type = nullptr;
 PyObject* new_tree(PyObject*, PyObject* const* args, Py_ssize_t given) {
     if (wrong_count(given, 8, "tree")) return nullptr;
     return guarded([&]() -> PyObject* {
-        auto* path = new TreePath();
+        std::unique_ptr<TreePath> path(new TreePath());
         const bool read = read_elements(args, path->elements);
         path->t0 = PyFloat_AsDouble(args[4]);
         path->t1 = PyFloat_AsDouble(args[5]);
         path->slack = PyFloat_AsDouble(args[6]);
         path->wide = PyObject_IsTrue(args[7]) == 1;
-        if (!read || PyErr_Occurred()) {
-            delete path;
-            return nullptr;
-        }
-        return wrap(tree_type, path);
+        return read && !PyErr_Occurred() ? wrap(tree_type, path.release()) : nullptr;
     });
 }
 
@@ -377,8 +397,9 @@ PyObject* tree_increment(PyObject* self, PyObject* const* args, Py_ssize_t given
         const WithoutGil released;
         const std::unique_lock<std::mutex> lock(path.busy, std::try_to_lock);
         // Where another thread asks the same path: do without what it remembers.
-        if (lock) query_kept(path, &interval, 1, answer, threads);
-        else query_many(path, path.elements.blocks, &interval, 1, false, answer, threads);
+        if (lock && path.asked) query_kept(path, &interval, 1, answer, threads);
+        else query_many(path, &interval, 1, false, answer, threads);
+        if (lock) path.asked = true;
         return true;
     });
 }
@@ -398,17 +419,14 @@ PyObject* tree_increments(PyObject* self, PyObject* const* args, Py_ssize_t give
     const size_t columns = per_sample ? path.elements.samples : 1;
     for (size_t i = 0; i < many * columns; i++)
         if (complain_outside(path, times[i])) return nullptr;
-    if (many < 2) Py_RETURN_NONE;
+    if (many < 2 || path.elements.count() == 0) Py_RETURN_NONE;
     return done([&] {
         const size_t count = many - 1, most = steps_at_once(columns);
-        if (per_sample && path.elements.blocks_of_samples.empty())
-            path.elements.blocks_of_samples = path.elements.make(false);
-        const auto& blocks = per_sample ? path.elements.blocks_of_samples : path.elements.blocks;
         const bool keep = !per_sample && count <= 4;
         std::vector<Interval> intervals(std::min(count, most) * columns);
         const WithoutGil released;
         std::unique_lock<std::mutex> lock(path.busy, std::defer_lock);
-        const bool kept = keep && lock.try_lock();
+        const bool locked = keep && lock.try_lock(), kept = locked && path.asked;
         for (size_t begin = 0; begin < count; begin += most) {
             const size_t steps = std::min(most, count - begin);
             for (size_t column = 0; column < columns; column++)
@@ -418,8 +436,9 @@ PyObject* tree_increments(PyObject* self, PyObject* const* args, Py_ssize_t give
                 }
             const Answer part = answer.from(begin);
             if (kept) query_kept(path, intervals.data(), steps, part, threads);
-            else query_many(path, blocks, intervals.data(), steps, per_sample, part, threads);
+            else query_many(path, intervals.data(), steps, per_sample, part, threads);
         }
+        if (locked) path.asked = true;
         return true;
     });
 }
@@ -428,7 +447,7 @@ PyObject* tree_increments(PyObject* self, PyObject* const* args, Py_ssize_t give
 
 struct CellsPath {
     Elements elements;
-    const double* grid;  // (points, samples or 1); the Python object keeps it
+    std::vector<double> grid;  // (points, samples or 1)
     size_t points;
     bool per_sample, descending, wide;
     size_t columns() const { return per_sample ? elements.samples : 1; }
@@ -450,18 +469,15 @@ struct CellsPath {
 PyObject* new_cells(PyObject*, PyObject* const* args, Py_ssize_t given) {
     if (wrong_count(given, 9, "cells")) return nullptr;
     return guarded([&]() -> PyObject* {
-        auto* path = new CellsPath();
+        std::unique_ptr<CellsPath> path(new CellsPath());
         const bool read = read_elements(args, path->elements);
-        path->grid = (const double*)PyLong_AsVoidPtr(args[4]);
+        const double* grid = (const double*)PyLong_AsVoidPtr(args[4]);
         path->points = PyLong_AsSize_t(args[5]);
         path->per_sample = PyObject_IsTrue(args[6]) == 1;
         path->descending = PyObject_IsTrue(args[7]) == 1;
         path->wide = PyObject_IsTrue(args[8]) == 1;
-        if (!read || PyErr_Occurred()) {
-            delete path;
-            return nullptr;
-        }
-        return wrap(cells_type, path);
+        if (!PyErr_Occurred()) path->grid.assign(grid, grid + path->points * path->columns());
+        return read && !PyErr_Occurred() ? wrap(cells_type, path.release()) : nullptr;
     });
 }
 
@@ -498,7 +514,7 @@ bool answer_cells(const CellsPath& path, const double* times, size_t begin, size
         [&](int, size_t b, size_t, size_t from, size_t to) {
             kernels.load()->cells[path.wide](
                 {&path.elements.blocks[b], path.elements.key, first.data() + from * columns,
-                 cells.data() + from * columns, path.grid, per_sample, path.per_sample, path.elements.samples,
+                 cells.data() + from * columns, path.grid.data(), per_sample, path.per_sample, path.elements.samples,
                  to - from, sign.data() + from * columns, answer.at_w(begin + from), answer.at_h(begin + from),
                  answer.stride});
         });
@@ -587,7 +603,10 @@ PyObject* instruction_sets(PyObject*, PyObject*) {
     const auto found = supported_kernels();
     PyObject* names = PyTuple_New((Py_ssize_t)found.size());
     for (size_t i = 0; names && i < found.size(); i++)
-        if (PyTuple_SetItem(names, (Py_ssize_t)i, PyUnicode_FromString(found[i]->name))) return nullptr;
+        if (PyTuple_SetItem(names, (Py_ssize_t)i, PyUnicode_FromString(found[i]->name))) {
+            Py_DECREF(names);
+            return nullptr;
+        }
     return names;
 }
 
@@ -618,9 +637,10 @@ PyMethodDef cells_methods[] = {{"increment", FAST(cells_increment), METH_FASTCAL
                                {nullptr, nullptr, 0, nullptr}};
 PyType_Slot tree_slots[] = {{Py_tp_dealloc, (void*)forget<TreePath>}, {Py_tp_methods, tree_methods}, {0, nullptr}};
 PyType_Slot cells_slots[] = {{Py_tp_dealloc, (void*)forget<CellsPath>}, {Py_tp_methods, cells_methods}, {0, nullptr}};
-PyType_Spec tree_spec = {"latentsde.brownian.kernels._cpu.Tree", sizeof(Object<TreePath>), 0, Py_TPFLAGS_DEFAULT,
+constexpr unsigned long MADE_HERE = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION;
+PyType_Spec tree_spec = {"latentsde.brownian.kernels._cpu.Tree", sizeof(Object<TreePath>), 0, MADE_HERE,
                          tree_slots};
-PyType_Spec cells_spec = {"latentsde.brownian.kernels._cpu.Cells", sizeof(Object<CellsPath>), 0, Py_TPFLAGS_DEFAULT,
+PyType_Spec cells_spec = {"latentsde.brownian.kernels._cpu.Cells", sizeof(Object<CellsPath>), 0, MADE_HERE,
                           cells_slots};
 
 PyMethodDef functions[] = {{"tree", FAST(new_tree), METH_FASTCALL, nullptr},

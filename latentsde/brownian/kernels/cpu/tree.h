@@ -30,22 +30,24 @@ struct Tree {
     const Block& block;
     const Key key;
     Chain& chain;
-    char* const memory;
-    const size_t level_bytes;
+    const TreeTask& task;
     const int size;  // numbers of a block that are in use, whole planes
 
     Tree(const TreeTask& task)
         : block(*task.block),
           key(task.key),
           chain(*task.chain),
-          memory((char*)task.memory),
-          level_bytes(task.level_bytes),
+          task(task),
           size(task.block->planes > 2 ? BLOCK : 2 * LANES) {}
 
     void draw(uint32_t node, uint32_t kind, Real* out) const { normals(block, &node, true, kind, key, out); }
 
     // The halves of the last node that was split at a level. The whole path is the left half of level -1.
-    Halves<Real>& halves(int level) const { return *(Halves<Real>*)(memory + (level + 1) * level_bytes); }
+    Halves<Real>& halves(int level) const {
+        const int at = level + 1;
+        if (at < task.kept_levels) return *(Halves<Real>*)((char*)task.memory + at * task.level_bytes);
+        return ((Halves<Real>*)task.rest)[at - task.kept_levels];
+    }
 
     void begin() {
         if (chain.has_root) return;

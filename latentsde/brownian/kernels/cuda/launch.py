@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...philox import signed_seed
 from .cells import cells_kernel
 from .counters import CHANNELS_OF_A_COUNTER, normals_kernel, words_kernel
 from .tree import tree_kernel
@@ -28,7 +29,7 @@ def words(counter: Tensor, seed: int) -> Tensor:
     count = counters.shape[1]
     if count:
         with torch.cuda.device_of(counters):
-            words_kernel[(-(-count // LANES),)](counters, out, count, signed(seed), LANES, **COMPILATION)
+            words_kernel[(-(-count // LANES),)](counters, out, count, signed_seed(seed), LANES, **COMPILATION)
     return out
 
 
@@ -42,7 +43,7 @@ def normals(
     out = torch.empty(nodes.shape[0], ids.shape[0], channels, dtype=dtype, device=ids.device)
     run(
         normals_kernel,
-        (nodes.contiguous(), ids.contiguous(), out, signed(seed)),
+        (nodes.contiguous(), ids.contiguous(), out, signed_seed(seed)),
         out,
         KIND=domain_and_kind,
         PER_SAMPLE=nodes.shape[1:].numel() > 1,
@@ -85,7 +86,7 @@ def tree_increments(
             w,
             w if h is None else h,
             scale_bits,
-            signed(seed),
+            signed_seed(seed),
         ),
         w,
         AREA=area,
@@ -126,7 +127,7 @@ def cell_increments(
             ids.contiguous(),
             w,
             w if h is None else h,
-            signed(seed),
+            signed_seed(seed),
         ),
         w,
         AREA=area,
@@ -164,9 +165,3 @@ def run(kernel: Any, arguments: tuple[Any, ...], out: Tensor, **constants: Any) 
             PACKED=channels % per_counter == 0,
             **COMPILATION,
         )
-
-
-def signed(seed: int) -> int:
-    """A seed modulo 2^64 as the int64 of the same bits."""
-    low = seed & (2**64 - 1)
-    return low - 2**64 if low >= 2**63 else low
