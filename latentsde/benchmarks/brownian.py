@@ -113,3 +113,7 @@ def _check_directory(out: Path) -> None:
     blocking = next(place for place in (out, *out.absolute().parents) if place.exists())
     if not blocking.is_dir():
         raise InputError(f"--out {out} cannot be made: {blocking} is not a directory; choose another name")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {out} cannot be made ({error.strerror}); choose another name") from None

@@ -24,7 +24,7 @@ class AlignedPath(Path):
             depend on the other samples' grids.
         seed, ids, levy_area, dtype, device: as in `VirtualBrownianTree`.
 
-    Times that are not points of the grid are a ValueError.
+    Times that are not points of the grid, up to a few float32 roundings, are a ValueError.
     """
 
     def __init__(
@@ -56,6 +56,9 @@ class AlignedPath(Path):
         self._sign = -1.0 if bool((steps < 0).any()) else 1.0
         if not bool((self._sign * steps >= 0).all() and self.grid.isfinite().all()):
             raise ValueError("a grid must be increasing or decreasing, and its times finite")
+
+    def _ends(self) -> str:
+        return f"grid of {len(self.grid)} times"
 
     def _make_kernel(self, module: Any) -> Any:
         seed, wide = unsigned_seed(self.seed), self._inner == torch.float64
@@ -92,7 +95,9 @@ class AlignedPath(Path):
         return torch.minimum(start, stop), (stop - start).abs(), torch.where(stop >= start, 1, -1)
 
     def _index(self, times: Tensor) -> Tensor:
-        """The grid index of each time, (n, batch) or (n, 1); the first one where a time is repeated."""
+        """The grid index of each time, (n, batch) or (n, 1), up to rounding; the first one where a time is
+        repeated.
+        """
         grid = self.grid if self.grid.dim() == 2 else self.grid.unsqueeze(1)
         times = times if times.dim() == 2 else times.unsqueeze(1)
         if times.shape[1] != grid.shape[1]:
@@ -100,9 +105,18 @@ class AlignedPath(Path):
             grid, times = grid.expand(-1, columns), times.expand(-1, columns)
         ascending = (self._sign * grid).t().contiguous()
         wanted = (self._sign * times).t().contiguous()
-        index = torch.searchsorted(ascending, wanted).clamp_max(ascending.shape[1] - 1)
-        if not bool((ascending.gather(1, index) == wanted).all()):
-            missing = float(times.t()[ascending.gather(1, index) != wanted][0])
+        last = ascending.shape[1] - 1
+        above = torch.searchsorted(ascending, wanted).clamp_max(last)
+        below = torch.searchsorted(ascending, ascending.gather(1, (above - 1).clamp_min(0)))
+        high, low = ascending.gather(1, above), ascending.gather(1, below)
+        index = torch.where((wanted - low).abs() < (high - wanted).abs(), below, above)
+        # Up to rounding: a few float32 ones of the ends, but never a part of a cell that counts.
+        rounding = 4 * torch.finfo(torch.float32).eps * ascending[:, [0, -1]].abs().amax(1, keepdim=True)
+        cell = torch.where(high > low, high - low, torch.inf)
+        off = (ascending.gather(1, index) - wanted).abs()
+        found = (off == 0) | (off <= torch.minimum(rounding, 1e-3 * cell))
+        if not bool(found.all()):
+            missing = float(times.t()[~found][0])
             raise ValueError(
                 f"time {missing!r} is not a point of this path's grid; "
                 "ask a VirtualBrownianTree for times between"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 
 import torch
 from torch import Tensor
@@ -46,12 +47,22 @@ def draw_normals(
 
 def checked_ids(ids: Tensor, samples: int) -> Tensor:
     """The names of samples, int64 (samples,); else a ValueError."""
+    if not isinstance(ids, Tensor):
+        raise ValueError(f"ids must be a tensor, int64 of shape ({samples},), got {type(ids).__name__}")
     if ids.shape != (samples,) or ids.dtype != torch.int64:
         raise ValueError(
             f"ids must be int64 of shape ({samples},), one for each sample of shape[0], "
             f"got {ids.dtype} of shape {tuple(ids.shape)}"
         )
     return ids
+
+
+def checked_seed(seed: int) -> int:
+    """A seed as a Python integer; ValueError for anything but an integer."""
+    try:
+        return operator.index(seed)
+    except TypeError:
+        raise ValueError(f"a seed must be an integer, got {seed!r}") from None
 
 
 def standard_normal(
@@ -68,4 +79,4 @@ def standard_normal(
     samples, channels = shape[0], math.prod(shape[1:])
     names = torch.arange(samples, device=device) if ids is None else checked_ids(ids, samples).to(device)
     node = torch.full((1,), PLAIN_NODE, dtype=torch.int64, device=device)
-    return draw_normals(node, names, channels, TREE_DOMAIN | KIND_W, int(seed), dtype).view(shape)
+    return draw_normals(node, names, channels, TREE_DOMAIN | KIND_W, checked_seed(seed), dtype).view(shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from . import kernels
-from .drawing import KERNEL_DTYPES, checked_ids
+from .drawing import KERNEL_DTYPES, checked_ids, checked_seed
 from .increments import Increments
 from .philox import MAX_CHANNELS
 
@@ -36,8 +37,8 @@ class Path(ABC):
         dtype: torch.dtype,
         device: torch.device | str,
     ) -> None:
-        self.shape = tuple(int(n) for n in shape)
-        self.seed = int(seed)
+        self.shape = _checked_shape(shape)
+        self.seed = checked_seed(seed)
         self.dtype = dtype
         self.device = torch.device(device)
         self.levy_area = levy_area
@@ -48,8 +49,8 @@ class Path(ABC):
         ids = checked_ids(ids, samples)
         if levy_area not in LEVY_AREAS:
             raise ValueError(f'levy_area must be None or "space-time", got {levy_area!r}')
-        if not dtype.is_floating_point:
-            raise ValueError(f"a path needs a floating-point dtype, got {dtype}")
+        if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+            raise ValueError(f"a path needs a floating-point dtype such as torch.float64, got {dtype!r}")
         if max(samples, self.channels) >= MAX_CHANNELS:
             raise ValueError(f"a path may have fewer than 2^31 samples and channels, got shape {self.shape}")
         # A copy: what becomes of the caller's tensor must not change the path.
@@ -80,10 +81,11 @@ class Path(ABC):
         w, h = self.increments(ends)
         return Increments(w[0], None if h is None else h[0])
 
-    def increments(self, times: Tensor) -> Increments:
-        """W and H over the consecutive intervals of `times`, (n,) or (n, batch), in either direction: (n-1,
+    def increments(self, times: Tensor | Sequence[float]) -> Increments:
+        """W and H over the consecutive intervals of `times`, (n,) or (n, batch), in any directions: (n-1,
         *shape) each, in memory of their size.
         """
+        times = times if isinstance(times, Tensor) else _as_times(times)
         if torch.compiler.is_compiling():
             # A compiled graph holds one operator instead of what follows here, which calls it.
             w, h = self._operator(times.detach())
@@ -147,6 +149,15 @@ class Path(ABC):
             return Increments(w, h)
         return Increments(w.to(self.dtype), None if h is None else h.to(self.dtype))
 
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({self._ends()}, shape={self.shape}, seed={self.seed}, dtype={self.dtype})"
+        )
+
+    @abstractmethod
+    def _ends(self) -> str:
+        """What part of the time axis this path is on, for a reader."""
+
     def __setattr__(self, name: str, value: Any) -> None:
         # The compiled object was made of them.
         if not name.startswith("_") and name in self.__dict__:
@@ -161,7 +172,7 @@ class Path(ABC):
         if torch.compiler.is_compiling() and not isinstance(time, Tensor):
             # `as_tensor` would make the number a constant of the graph, and each new time a new graph.
             return torch.zeros((), dtype=torch.float64) + time
-        tensor = torch.as_tensor(time, dtype=torch.float64, device="cpu")
+        tensor = time.detach().to("cpu", torch.float64) if isinstance(time, Tensor) else _as_times(time)
         if tensor.dim() == 0 or (tensor.dim() == 1 and len(tensor) == len(self.ids)):
             return tensor
         if tensor.numel() == 1:
@@ -170,3 +181,24 @@ class Path(ABC):
             f"a time must be a number or a tensor of shape ({len(self.ids)},), one for each sample, "
             f"got shape {tuple(tensor.shape)}"
         )
+
+
+def _checked_shape(shape: Sequence[int]) -> tuple[int, ...]:
+    try:
+        sizes = (-1,) if isinstance(shape, (str, Tensor)) else tuple(operator.index(n) for n in shape)
+    except TypeError:
+        sizes = (-1,)
+    if min(sizes, default=0) < 0:
+        raise ValueError(
+            f"a shape must be a sequence of integers of at least 0 such as (32, 3), got {shape!r}"
+        )
+    return sizes
+
+
+def _as_times(times: object) -> Tensor:
+    try:
+        if isinstance(times, (str, bytes)):
+            raise TypeError
+        return torch.as_tensor(times, dtype=torch.float64, device="cpu")
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"times must be numbers, or a tensor or a sequence of them, got {times!r}") from None

@@ -53,7 +53,10 @@ class VirtualBrownianTree(Path):
         super().__init__(shape, seed=seed, ids=ids, levy_area=levy_area, dtype=dtype, device=device)
         self.t0, self.t1 = float(t0), float(t1)
         if not (self.t0 < self.t1 and math.isfinite(self.t1 - self.t0)):
-            raise ValueError(f"a path needs t0 < t1 a finite time apart, got [{self.t0:g}, {self.t1:g}]")
+            raise ValueError(
+                f"a path needs t0 < t1 a finite time apart, got [{self.t0:g}, {self.t1:g}]; "
+                "queries may go backwards"
+            )
         # Clamped without a word: a few float32 roundings of the ends, but never a part of the span that
         # counts.
         rounding = 4 * torch.finfo(torch.float32).eps * max(abs(self.t0), abs(self.t1))
@@ -75,6 +78,9 @@ class VirtualBrownianTree(Path):
             dtype=self.dtype,
             device=self.device,
         )
+
+    def _ends(self) -> str:
+        return f"{self.t0!r}, {self.t1!r}"
 
     def _make_kernel(self, module: Any) -> Any:
         seed, wide = unsigned_seed(self.seed), self._inner == torch.float64

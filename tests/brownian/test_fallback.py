@@ -79,7 +79,7 @@ def test_paths_without_the_kernel_warn_once_and_are_the_same_paths() -> None:
     ((category, message),) = warned
     assert category == "RuntimeWarning"
     assert "slower" in message and "PyTorch" in message  # the consequence
-    assert "Install a C++17 compiler" in message and "latentsde again" in message  # the remedy
+    assert "Install a C++17 compiler, then run: pip install --force-reinstall" in message  # the remedy
     assert numbers == pytest.approx(answers(), rel=0.0, abs=1e-13)
 
 

@@ -78,7 +78,7 @@ def test_fake_kernels_foresee_shapes_and_dtypes(
     real = ask()
     with FakeTensorMode():
         fake = ask()
-    assert real[0].shape == (count - 1, 4, 3) and real[0].dtype == dtype
+    assert real[0].shape == (max(0, count - 1), 4, 3) and real[0].dtype == dtype
     for ours, foreseen in zip(real, fake, strict=True):
         assert (ours.shape, ours.dtype, ours.device) == (foreseen.shape, foreseen.dtype, foreseen.device)
 

@@ -123,3 +123,64 @@ def test_a_large_path_forgets_its_lower_levels_and_nothing_else(implementation: 
     for ta, tb in queries:
         alone = tree((2, 64), dtype=DOUBLE)
         assert torch.equal(path(ta, tb)[:2], alone(ta, tb))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"shape": 4}, r"such as \(32, 3\)"),
+        ({"shape": "43"}, r"such as \(32, 3\)"),
+        ({"shape": (-4, 3)}, r"such as \(32, 3\)"),
+        ({"shape": (4.9, 3)}, r"such as \(32, 3\)"),
+        ({"seed": 0.3}, "an integer, got 0.3"),
+        ({"seed": None}, "an integer, got None"),
+        ({"ids": [0, 1, 2]}, "a tensor"),
+        ({"dtype": "float64"}, "torch.float64"),
+    ],
+)
+def test_arguments_are_not_guessed_at(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        VirtualBrownianTree(0, 1, **{"shape": (3, 2), "seed": 1, **options})
+
+
+@both
+@pytest.mark.parametrize("time", ["0.25", None])
+def test_a_time_that_is_no_number_is_an_error(make: Any, time: Any) -> None:
+    with pytest.raises(ValueError, match="times must be numbers"):
+        make((3, 2))(0.0, time)
+
+
+@both
+def test_times_may_be_any_sequence(make: Any) -> None:
+    expected = make((3, 2)).increments(torch.tensor(GRID)).W
+    assert torch.equal(make((3, 2)).increments(GRID).W, expected)
+    assert torch.equal(make((3, 2)).increments(torch.tensor(GRID).numpy()).W, expected)
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("own", [False, True])
+def test_points_of_a_grid_are_found_up_to_rounding(descending: bool, own: bool) -> None:
+    # float32's linspace(0, 1, 11) has 0.30000001192092896, and 0.1 + 0.2 is not 0.3.
+    exact = torch.tensor([k / 10 for k in (0, 1, 2, 3, 3, 4, 5, 6, 7, 8, 9, 10)], dtype=DOUBLE)
+    exact = exact.flip(0) if descending else exact
+    single = exact.float()
+    grid = exact.unsqueeze(1).expand(-1, 3) if own else exact
+    path = AlignedPath((3, 2), grid, seed=3, levy_area="space-time")
+    for asked in (single, exact * (1 - 2e-16)):
+        for found, expected in zip(path.increments(asked), path.increments(exact), strict=True):
+            assert found is not None and expected is not None
+            assert torch.equal(found, expected)
+    with pytest.raises(ValueError, match="not a point"):
+        path(0.1, 0.2002)
+
+
+def test_a_rounding_is_never_taken_for_a_cell() -> None:
+    # Seconds since 1970 in steps of one: float32 does not tell two hundred of them apart.
+    path = AlignedPath((3,), torch.arange(1e9, 1e9 + 50, dtype=DOUBLE), seed=3)
+    assert not torch.equal(path(1e9, 1e9 + 1), path(1e9, 1e9 + 2))
+    with pytest.raises(ValueError, match="not a point"):
+        path(1e9, 1e9 + 1.01)
+
+
+def test_a_path_shows_its_parameters() -> None:
+    assert repr(tree((3, 2))) == "VirtualBrownianTree(0.0, 1.0, shape=(3, 2), seed=3, dtype=torch.float32)"

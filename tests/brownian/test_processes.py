@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from latentsde import VirtualBrownianTree
-from latentsde.brownian import AlignedPath
+from latentsde.brownian import AlignedPath, kernels
 from latentsde.brownian.path import Path as BrownianPath
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,7 +87,10 @@ print("the fork ended with", os.waitstatus_to_exitcode(status))
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_path_is_the_same_in_a_fork_of_a_process_whose_kernel_has_used_threads() -> None:
-    # A pool of threads would not be there in the fork, and the first query would wait for it forever.
+    # A pool of threads would not be there in the fork, and the first query would wait for it forever: so it
+    # is with PyTorch's own, by which paths are computed where the kernel was not built.
+    if kernels.cpu() is None:
+        pytest.skip("the C++ kernel is not built")
     command = [sys.executable, "-c", FORKED]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.stdout.strip() == "the fork ended with 0", done.stderr

@@ -153,7 +153,7 @@ def test_twenty_thousand_steps_need_no_recursion() -> None:
         ({"dtype": torch.int64}, "floating-point"),
         ({"ids": torch.arange(2)}, r"int64 of shape \(3,\)"),
         ({"ids": torch.zeros(3)}, r"int64 of shape \(3,\)"),
-        ({"shape": (1, 2**31)}, "2\\^31 channels"),
+        ({"shape": (1, 2**31)}, "2\\^31 samples and channels"),
     ],
 )
 def test_bad_arguments_are_errors_that_say_what_is_wanted(options: dict[str, object], message: str) -> None:

@@ -18,7 +18,8 @@ def cpu() -> ModuleType | None:
     except ImportError as error:
         warnings.warn(
             f"latentsde's compiled Brownian kernel is not there ({error}): paths on the CPU are computed by "
-            "plain PyTorch, fifty to a thousand times slower. Install a C++17 compiler and latentsde again.",
+            "plain PyTorch, fifty to a thousand times slower. Install a C++17 compiler, then run: "
+            "pip install --force-reinstall --no-deps --no-cache-dir latentsde",
             RuntimeWarning,
             stacklevel=2,
         )

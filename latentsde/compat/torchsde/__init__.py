@@ -34,6 +34,14 @@ from .started import BrownianPath, BrownianTree
 __version__ = "0.2.6"
 """Of the torchsde whose interface this is."""
 
+
+def __getattr__(name: str) -> object:
+    raise AttributeError(
+        f"latentsde.compat.torchsde has torchsde's Brownian motions, not {name!r}; "
+        "its solvers take them as bm=BrownianInterval(...)"
+    )
+
+
 __all__ = [
     "BaseBrownian",
     "BrownianInterval",

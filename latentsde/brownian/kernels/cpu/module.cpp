@@ -452,16 +452,33 @@ struct CellsPath {
     bool per_sample, descending, wide;
     size_t columns() const { return per_sample ? elements.samples : 1; }
 
-    // The index of the first point of a column that is `time`, or -1.
-    int64_t index(double time, size_t column) const {
+    double at(size_t point, size_t column) const { return grid[point * columns() + column]; }
+
+    // The first point of a column that is not before `time`.
+    size_t first_from(double time, size_t column) const {
         size_t low = 0, high = points;
         while (low < high) {
             const size_t middle = (low + high) / 2;
-            const double value = grid[middle * columns() + column];
+            const double value = at(middle, column);
             if (descending ? value > time : value < time) low = middle + 1;
             else high = middle;
         }
-        return low < points && grid[low * columns() + column] == time ? (int64_t)low : -1;
+        return std::min(low, points - 1);
+    }
+
+    // The index of the first point of a column that is `time` up to rounding, or -1: a few float32 roundings of the
+    // ends, but never a part of a cell that counts.
+    int64_t index(double time, size_t column) const {
+        const size_t above = first_from(time, column);
+        const double high = at(above, column);
+        if (high == time) return (int64_t)above;
+        const size_t below = first_from(at(above > 0 ? above - 1 : 0, column), column);
+        const double low = at(below, column), cell = std::fabs(high - low);
+        const bool nearer_below = std::fabs(time - low) < std::fabs(high - time);
+        const double off = nearer_below ? std::fabs(time - low) : std::fabs(high - time);
+        const double end = std::max(std::fabs(at(0, column)), std::fabs(at(points - 1, column)));
+        const double allowed = std::min(0x1p-21 * end, cell > 0.0 ? 1e-3 * cell : HUGE_VAL);
+        return off <= allowed ? (int64_t)(nearer_below ? below : above) : -1;
     }
 };
 
