@@ -25,6 +25,7 @@ from hypothesis import HealthCheck, given, settings
 from torch import Tensor
 
 from latentsde.brownian.philox import key_of, philox4x32
+from tests.brownian.random123 import KNOWN_ANSWERS
 
 from .triton_process import Compiled, Interpreted, compile_all, compile_probe, increments_of_paths, process
 
@@ -61,19 +62,7 @@ def cpp() -> ModuleType:
 # ---- Words and normals ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("counter", "key", "words"),
-    [
-        ((0, 0, 0, 0), (0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
-        ((ONES,) * 4, (ONES,) * 2, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
-        (
-            (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
-            (0xA4093822, 0x299F31D0),
-            (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
-        ),
-    ],
-    ids=["zeros", "ones", "pi"],
-)
+@pytest.mark.parametrize(("counter", "key", "words"), KNOWN_ANSWERS)
 def test_known_answers_of_random123(
     triton: Interpreted, counter: tuple[int, ...], key: tuple[int, int], words: tuple[int, ...]
 ) -> None:

@@ -18,6 +18,7 @@ from latentsde import VirtualBrownianTree
 from latentsde.brownian.drawing import draw_normals
 from latentsde.brownian.normals import normals
 from latentsde.brownian.philox import CELL_DOMAIN, KIND_H, KIND_W, TREE_DOMAIN, key_of, philox4x32
+from tests.brownian.random123 import KNOWN_ANSWERS
 
 _cpu = pytest.importorskip(
     "latentsde.brownian.kernels._cpu",
@@ -61,19 +62,7 @@ def words(counters: Tensor, seed: int) -> Tensor:
 
 
 @everywhere
-@pytest.mark.parametrize(
-    ("counter", "key", "answer"),
-    [
-        ((0, 0, 0, 0), (0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
-        ((ONES,) * 4, (ONES,) * 2, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
-        (
-            (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
-            (0xA4093822, 0x299F31D0),
-            (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
-        ),
-    ],
-    ids=["zeros", "ones", "pi"],
-)
+@pytest.mark.parametrize(("counter", "key", "answer"), KNOWN_ANSWERS)
 @pytest.mark.parametrize("count", [1, 77])
 def test_known_answers_of_random123(
     counter: tuple[int, ...], key: tuple[int, int], answer: tuple[int, ...], count: int
