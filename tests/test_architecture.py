@@ -37,7 +37,7 @@ ROOMS: dict[str, set[str]] = {
     "diffusion": CORE | {"nn", "data"} | LEAVES,
     "training": MODELLING,
     "evaluation": MODELLING | {"plotting"},
-    "benchmarks": {"brownian", "plotting"} | LEAVES,
+    "benchmarks": SOLVING | {"plotting"} | LEAVES,
 }
 EVERYTHING = set(ROOMS) | {"latentsde"}
 ROOMS["cli"] = EVERYTHING

@@ -64,8 +64,8 @@ def brownian(
     """
     from dataclasses import replace
 
-    from latentsde.benchmarks.brownian import run
-    from latentsde.benchmarks.plan import FULL, QUICK
+    from latentsde.benchmarks.brownian.plan import FULL, QUICK
+    from latentsde.benchmarks.brownian.run import run
 
     plan = QUICK if quick else FULL
     run(plan if rounds is None else replace(plan, rounds=rounds), threads=threads, out=out)

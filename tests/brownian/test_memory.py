@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from latentsde.benchmarks.memory import ALLOWED, growths
-from latentsde.benchmarks.plan import MemoryPlan
+from latentsde.benchmarks.brownian.memory import ALLOWED, growths
+from latentsde.benchmarks.brownian.plan import MemoryPlan
 from latentsde.brownian import kernels
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from latentsde.benchmarks import brownian
-from latentsde.benchmarks.plan import FULL, QUICK, Plan
+from latentsde.benchmarks.brownian import run as brownian
+from latentsde.benchmarks.brownian.plan import FULL, QUICK, Plan
 from tests.cli.commands import latentsde, refused
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "brownian.py"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from latentsde.benchmarks import memory
-from latentsde.benchmarks.sweep_process import Sweep, carry_out, peak_mb
+from latentsde.benchmarks.brownian import memory
+from latentsde.benchmarks.brownian.sweep_process import Sweep, carry_out, peak_mb
 
 SWEEP = Sweep("aligned", "calls", (2, 1), grid=2100, backwards=False, threads=1, seconds=60.0)
 

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import asdict
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from latentsde.benchmarks import machine, table
-from latentsde.benchmarks.cases import groups
-from latentsde.benchmarks.comparison import Comparison, compare
-from latentsde.benchmarks.figure import draw
-from latentsde.benchmarks.memory import Growth, growths
-from latentsde.benchmarks.plan import FULL, Plan
+from latentsde.benchmarks import output
+from latentsde.benchmarks.brownian import table
+from latentsde.benchmarks.brownian.cases import groups
+from latentsde.benchmarks.brownian.comparison import Comparison, compare
+from latentsde.benchmarks.brownian.figure import draw
+from latentsde.benchmarks.brownian.memory import Growth, growths
+from latentsde.benchmarks.brownian.plan import FULL, Plan
+from latentsde.benchmarks.output import Circumstances, check_directory
 from latentsde.benchmarks.timing import torch_threads
-from latentsde.errors import InputError
 from latentsde.files import write_json
 from latentsde.plotting import save
 
 NAME = "brownian"
 
 
-def _print(line: str) -> None:
-    print(line, flush=True)
-
-
 def run(
-    plan: Plan = FULL, *, threads: int = 2, out: Path | None = None, say: Callable[[str], None] = _print
+    plan: Plan = FULL, *, threads: int = 2, out: Path | None = None, say: Callable[[str], None] = output.say
 ) -> dict[str, Any]:
     """Measure everything in `plan` with `threads` threads; the result, as `OUT/brownian.json` holds it.
 
@@ -36,26 +30,17 @@ def run(
     `InputError` where `out` cannot be a directory.
     """
     if out is not None:
-        _check_directory(out)
-    begin = time.perf_counter()
-    about = machine.describe()
-    versions = machine.versions()
-    say(_introduction(plan, threads, about, versions))
+        check_directory(out)
+    circumstances = Circumstances(threads)
+    say(_introduction(plan, circumstances))
     found, absent = _compare_all(plan, threads, say)
     grown = _grow_all(plan, threads, say)
-    seconds = round(time.perf_counter() - begin, 1)
-    result = {
-        "benchmark": NAME,
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "duration_seconds": seconds,
-        "threads": threads,
-        "machine": about,
-        "versions": versions,
-        "plan": asdict(plan),
+    result = circumstances.as_json(NAME, plan) | {
         "comparisons": [comparison.as_json() for comparison in found],
         "memory": [growth.as_json() for growth in grown],
         "not_measured": absent,
     }
+    seconds = result["duration_seconds"]
     say(f"\n{table.verdict(found, grown)}, in {seconds:.0f} s{' (quick)' if plan.quick else ''}")
     if out is not None:
         written = [write_json(out / f"{NAME}.json", result), save(draw(found, grown), out / f"{NAME}.png")]
@@ -93,12 +78,10 @@ def _grow_all(plan: Plan, threads: int, say: Callable[[str], None]) -> list[Grow
     return grown
 
 
-def _introduction(plan: Plan, threads: int, about: dict[str, Any], versions: dict[str, str | None]) -> str:
-    names = ", ".join(f"{name} {number}" for name, number in versions.items() if number)
-    cores = about["cores"]
-    lines = [
-        f"Brownian paths, implementation: {about['implementation']}; {names}",
-        f"{about['cpu']}, {cores} cores; {threads} threads for torch, jax uses what there is",
+def _introduction(plan: Plan, circumstances: Circumstances) -> str:
+    implementation = circumstances.machine["implementation"]
+    lines = circumstances.introduction(f"Brownian paths, implementation: {implementation}")
+    lines += [
         "ours, peer: time of one increment, medians; faster: the median of the rounds' ratios peer / ours,",
         f"at most {plan.rounds} rounds, every contender once in each; steps: of one run, cut where the whole "
         f"sweep would take more than {plan.limit:g} s",
@@ -106,14 +89,3 @@ def _introduction(plan: Plan, threads: int, about: dict[str, Any], versions: dic
     if plan.quick:
         lines.append("quick: few rounds, short sweeps, the larger shapes left out; the numbers are rough")
     return "\n".join(lines)
-
-
-def _check_directory(out: Path) -> None:
-    """Before anything is measured: minutes later is too late to find out."""
-    blocking = next(place for place in (out, *out.absolute().parents) if place.exists())
-    if not blocking.is_dir():
-        raise InputError(f"--out {out} cannot be made: {blocking} is not a directory; choose another name")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out {out} cannot be made ({error.strerror}); choose another name") from None

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 import torch
 
-from latentsde.benchmarks import peers, sweeps
-from latentsde.benchmarks.plan import Plan, Shape
+from latentsde.benchmarks.brownian import peers, sweeps
+from latentsde.benchmarks.brownian.plan import Plan, Shape
+from latentsde.benchmarks.installed import missing
 from latentsde.benchmarks.timing import Contender
 from latentsde.brownian import AlignedPath, VirtualBrownianTree
 
@@ -144,7 +145,7 @@ def _where_there(
     plan: Plan,
     cases: Callable[[Plan, Shape, str], tuple[Case, ...]],
 ) -> Iterator[Group]:
-    absent = peers.missing(*modules)
+    absent = missing(*modules)
     for shape in shapes:
         if absent:
             yield Group(title, shape, absent=absent)

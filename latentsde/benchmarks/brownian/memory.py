@@ -11,10 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from latentsde.benchmarks.cases import BLOCK, CALL
-from latentsde.benchmarks.peers import missing
-from latentsde.benchmarks.plan import MemoryPlan
-from latentsde.benchmarks.sweep_process import Peaks, Sweep
+from latentsde.benchmarks.brownian.cases import BLOCK, CALL
+from latentsde.benchmarks.brownian.plan import MemoryPlan
+from latentsde.benchmarks.brownian.sweep_process import Peaks, Sweep
+from latentsde.benchmarks.installed import missing
 
 ALLOWED = 5.0
 """MB that a long sweep may take above a short one."""
@@ -109,7 +109,7 @@ def _growth(sweep: Sweep, short: int, what: str, required: bool = True) -> Growt
 
 
 def _in_a_process(sweep: Sweep, steps: int) -> tuple[Peaks, float]:
-    command = [sys.executable, "-m", "latentsde.benchmarks.sweep_process", sweep.as_argument(steps)]
+    command = [sys.executable, "-m", "latentsde.benchmarks.brownian.sweep_process", sweep.as_argument(steps)]
     # glibc keeps freed blocks of megabytes for later, or does not, from one run to the next; with its
     # threshold fixed it gives them back, and the peak is that of what was alive.
     environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": str(2**20)}

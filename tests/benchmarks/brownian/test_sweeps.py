@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from latentsde.benchmarks import sweeps
+from latentsde.benchmarks.brownian import sweeps
 
 TIMES = torch.tensor([0.0, 0.25, 0.5, 1.0], dtype=torch.float64)
 

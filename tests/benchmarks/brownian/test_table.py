@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
-from latentsde.benchmarks import table
-from latentsde.benchmarks.cases import ONE_CALL, Case, Group
-from latentsde.benchmarks.comparison import Comparison
-from latentsde.benchmarks.memory import Growth
-from latentsde.benchmarks.sweeps import randn
+from latentsde.benchmarks.brownian import table
+from latentsde.benchmarks.brownian.cases import ONE_CALL, Case, Group
+from latentsde.benchmarks.brownian.comparison import Comparison
+from latentsde.benchmarks.brownian.memory import Growth
+from latentsde.benchmarks.brownian.sweeps import randn
 from latentsde.benchmarks.timing import Timing
 
 WORK = randn("work", (1,), 1)
@@ -70,24 +68,3 @@ def test_the_verdict_counts_what_is_required() -> None:
     grown = [growth(303.0), growth(303.0, done=5), growth(900.0, required=False)]
     assert table.verdict(found, grown) == "2 of 4 requirements met, 1 not measured to the end"
     assert table.verdict(found[:1], []) == "1 of 1 requirements met"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (2.5e-9, "2.50 ns"),
-        (9.996e-6, "10.0 µs"),
-        (99.96e-6, "100 µs"),
-        (0.9999e-3, "1.00 ms"),
-        (12.3, "12.3 s"),
-    ],
-)
-def test_durations_have_three_digits(seconds: float, text: str) -> None:
-    assert table.duration(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("ratio", "text"), [(0.01234, "0.0123"), (1.0, "1"), (99.96, "100"), (1234.5, "1,234")]
-)
-def test_ratios_have_three_digits(ratio: float, text: str) -> None:
-    assert table.times(ratio) == text

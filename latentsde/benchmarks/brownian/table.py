@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from latentsde.benchmarks.cases import ONE_CALL, Group
-from latentsde.benchmarks.comparison import Comparison
-from latentsde.benchmarks.memory import ALLOWED, Growth
+from latentsde.benchmarks.brownian.cases import ONE_CALL, Group
+from latentsde.benchmarks.brownian.comparison import Comparison
+from latentsde.benchmarks.brownian.memory import ALLOWED, Growth
 from latentsde.benchmarks.timing import Timing
+from latentsde.benchmarks.wording import duration, line, times
 
 _COLUMNS = "  {:<40} {:<12} {:>11} {:>9} {:>9} {:>8} {:>8}  {}"
 _MEMORY = "  {:<40} {:>20} {:>9} {:>9} {:>8} {:>8}  {}"
@@ -18,7 +19,7 @@ def heading(title: str) -> str:
     """The peer, and the columns below it."""
     columns = ("case", "shape", "steps", "ours", "peer", "faster", "required", "")
     against = title if title == ONE_CALL else f"against {title}"
-    return f"\n{against}\n{_line(_COLUMNS, *columns)}"
+    return f"\n{against}\n{line(_COLUMNS, *columns)}"
 
 
 def lines(group: Group, found: Sequence[Comparison]) -> list[str]:
@@ -27,7 +28,7 @@ def lines(group: Group, found: Sequence[Comparison]) -> list[str]:
     if group.absent:
         return [f"  {'':<40} {shape:<12} {group.absent}"]
     return [
-        _line(
+        line(
             _COLUMNS,
             row.case.what,
             shape,
@@ -46,14 +47,14 @@ def memory_heading(shape: tuple[int, ...]) -> str:
     """The columns of the memory table."""
     columns = ("sweep", "steps", "short", "long", "grown", "required", "")
     size = str(shape).replace(" ", "")
-    return f"\npeak resident memory of a sweep of {size}, MB\n{_line(_MEMORY, *columns)}"
+    return f"\npeak resident memory of a sweep of {size}, MB\n{line(_MEMORY, *columns)}"
 
 
 def memory_line(growth: Growth) -> str:
     """A line: the steps of the short and the long sweep, their peaks, and the difference."""
     done = growth.peaks[-1][0]
     cut = "" if growth.complete else f"(cut off after {growth.seconds:.0f} s, of {growth.steps[1]:,} steps)"
-    return _line(
+    return line(
         _MEMORY,
         growth.what,
         f"{growth.short[0]:,} / {done:,}",
@@ -74,30 +75,9 @@ def verdict(found: Sequence[Comparison], growths: Sequence[Growth]) -> str:
     return words + (f", {undecided} not measured to the end" if undecided else "")
 
 
-def duration(seconds: float) -> str:
-    """Three digits with ns, µs, ms or s."""
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= 0.9995 * size:
-            return f"{_three_digits(seconds / size)} {unit}"
-    return f"{_three_digits(seconds / 1e-9)} ns"
-
-
-def times(ratio: float) -> str:
-    """A ratio with three digits, never as a power of ten where it is large."""
-    return f"{ratio:,.0f}" if ratio >= 99.95 else f"{ratio:.3g}"
-
-
-def _three_digits(value: float) -> str:
-    return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}"
-
-
 def _steps(timing: Timing) -> str:
     return f"{timing.steps}" if timing.steps == timing.full else f"{timing.steps} of {timing.full}"
 
 
 def _peer_note(peer: Timing) -> str:
     return "" if peer.steps == peer.full else f"(peer: {_steps(peer)} steps)"
-
-
-def _line(form: str, *cells: str) -> str:
-    return form.format(*cells).rstrip()

@@ -1,4 +1,4 @@
-"""`python -m latentsde.benchmarks.sweep_process JSON`: one sweep in this process, then its peak memory."""
+"""`python -m latentsde.benchmarks.brownian.sweep_process JSON`: one sweep here, then its peak memory."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from latentsde.benchmarks.peers import torchsde_interval
-from latentsde.benchmarks.sweeps import NUMBERS_IN_A_BLOCK
+from latentsde.benchmarks.brownian.peers import torchsde_interval
+from latentsde.benchmarks.brownian.sweeps import NUMBERS_IN_A_BLOCK
 from latentsde.brownian import VirtualBrownianTree
 
 Peaks = list[tuple[int, float]]

@@ -13,10 +13,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from latentsde.benchmarks.cases import BLOCK, CALL, NOISE
-from latentsde.benchmarks.comparison import Comparison
-from latentsde.benchmarks.memory import ALLOWED, Growth
-from latentsde.benchmarks.table import times
+from latentsde.benchmarks.brownian.cases import BLOCK, CALL, NOISE
+from latentsde.benchmarks.brownian.comparison import Comparison
+from latentsde.benchmarks.brownian.memory import ALLOWED, Growth
+from latentsde.benchmarks.wording import times
 from latentsde.plotting.style import (
     MODEL,
     MODEL_50,

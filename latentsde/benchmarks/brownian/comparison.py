@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from latentsde.benchmarks.cases import ONE_CALL, Case, Group
-from latentsde.benchmarks.plan import Plan
+from latentsde.benchmarks.brownian.cases import ONE_CALL, Case, Group
+from latentsde.benchmarks.brownian.plan import Plan
 from latentsde.benchmarks.timing import Clock, Timing, interleave
 
 

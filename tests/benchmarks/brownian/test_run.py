@@ -12,10 +12,11 @@ from typing import Any
 import matplotlib.image
 import pytest
 
-from latentsde.benchmarks import brownian, peers
-from latentsde.benchmarks.brownian import NAME
-from latentsde.benchmarks.cases import ONE_CALL, groups
-from latentsde.benchmarks.plan import FULL, QUICK, MemoryPlan, Plan
+from latentsde.benchmarks import installed
+from latentsde.benchmarks.brownian import run as brownian
+from latentsde.benchmarks.brownian.cases import ONE_CALL, groups
+from latentsde.benchmarks.brownian.plan import FULL, QUICK, MemoryPlan, Plan
+from latentsde.benchmarks.brownian.run import NAME
 from latentsde.brownian import implementation
 from latentsde.errors import InputError
 from latentsde.version import __version__
@@ -110,8 +111,8 @@ def test_absent_peers_are_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch)
 
 def test_one_absent_peer_of_two_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "diffrax", None)
-    assert peers.missing("math", "diffrax") == "not installed: pip install 'latentsde[bench]'"
-    assert peers.missing("math") is None
+    assert installed.missing("math", "diffrax") == "not installed: pip install 'latentsde[bench]'"
+    assert installed.missing("math") is None
 
 
 def test_a_place_that_is_no_directory_is_refused_before_anything_is_measured(tmp_path: Path) -> None:

@@ -8,18 +8,6 @@ from typing import Any
 
 from latentsde.benchmarks.timing import Contender
 
-REMEDY = "not installed: pip install 'latentsde[bench]'"
-
-
-def missing(*modules: str) -> str | None:
-    """What to do where one of these peers cannot be imported; None where all are there."""
-    for module in modules:
-        try:
-            importlib.import_module(module)
-        except ImportError:
-            return REMEDY
-    return None
-
 
 def torchsde_interval(shape: tuple[int, ...]) -> Callable[[], Any]:
     """Makes a `BrownianInterval` as `torchsde.sdeint` does for a method without Lévy area: no step hint."""
