@@ -5,11 +5,13 @@ from .aligned import AlignedPath
 from .drawing import standard_normal
 from .increments import Increments
 from .kernels import implementation
+from .levy_area import LEVY_AREA_APPROXIMATIONS, levy_area, levy_areas
 from .philox import STREAM_VERSION, derive_seed
 from .refined import RefinedPath
 from .tree import VirtualBrownianTree
 
 __all__ = [
+    "LEVY_AREA_APPROXIMATIONS",
     "STREAM_VERSION",
     "AlignedPath",
     "Increments",
@@ -17,5 +19,7 @@ __all__ = [
     "VirtualBrownianTree",
     "derive_seed",
     "implementation",
+    "levy_area",
+    "levy_areas",
     "standard_normal",
 ]

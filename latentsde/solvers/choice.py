@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from .equation import Equation
 from .methods import METHODS, Method
-from .sde import Equation
 
 # The default is the first that fits: strong order 1 wherever the noise allows it, and the better drift first.
 _PREFERENCE = ("heun", "milstein", "euler")
@@ -13,20 +13,34 @@ def fits(method: Method, equation: Equation) -> bool:
     """Whether the method is right for the equation's calculus and noise; additive noise reads the same in
     both calculi.
     """
-    right_calculus = not equation.has_noise or equation.is_additive or equation.calculus in method.calculus
-    return right_calculus and equation.noise_type in method.noise
+    if not equation.has_noise:
+        return "none" in method.noise
+    right_calculus = equation.is_additive or equation.calculus in method.calculus
+    right_noise = equation.noise_type in method.noise and (equation.is_additive or not method.additive_only)
+    return right_calculus and right_noise
 
 
-def choose(name: str | None, equation: Equation) -> tuple[str, Method]:
-    """The named method, or the default; ValueError with the methods that fit where the named one does not."""
-    fitting = sorted(key for key, method in METHODS.items() if fits(method, equation))
-    if name is None:
-        name = next(key for key in _PREFERENCE if key in fitting)
-    if name not in METHODS:
-        raise ValueError(f"unknown method {name!r}; the methods are {', '.join(sorted(METHODS))}")
-    if name not in fitting:
+def choose(method: str | Method | None, equation: Equation) -> tuple[str, Method]:
+    """The given method, or the default, and its name.
+
+    Raises:
+        ValueError: it does not fit; the message names those that do.
+    """
+    fitting = sorted(key for key, known in METHODS.items() if fits(known, equation))
+    if method is None:
+        method = next(key for key in _PREFERENCE if key in fitting)
+    if isinstance(method, Method):
+        name, chosen = type(method).__name__, method
+    elif method in METHODS:
+        name, chosen = method, METHODS[method]
+    else:
+        raise ValueError(f"unknown method {method!r}; the methods are {', '.join(sorted(METHODS))}")
+    if not fits(chosen, equation):
+        kind = f"{equation.noise_type} noise in the {equation.calculus} calculus"
+        if equation.has_noise and chosen.additive_only and not equation.is_additive:
+            kind = "noise that depends on the state"
         raise ValueError(
-            f"method {name!r} does not fit {equation.noise_type} noise in the {equation.calculus} calculus; "
+            f"method {name!r} does not fit {kind if equation.has_noise else 'an ODE'}; "
             f"these do: {', '.join(fitting)}"
         )
-    return name, METHODS[name]
+    return name, chosen

@@ -34,9 +34,11 @@ class Solution:
         stats: costs and choices.
         functional: (times, batch), the additive functional of the SDE accumulated since ts[0]; None if the
             SDE has none.
+        carry: what the method carries besides y, at the end; None for most.
     """
 
     ts: Tensor
     ys: Any
     stats: Stats
     functional: Tensor | None = None
+    carry: Any = None

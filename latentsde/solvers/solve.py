@@ -1,4 +1,4 @@
-"""The loop, and nothing else."""
+"""solve: from an equation, a start and times to a path, its gradients and its costs."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import torch
 from torch import Tensor
 
 from ..brownian import AlignedPath, derive_seed
+from .adjoints import ADJOINTS, Adjoint
 from .choice import choose
 from .controllers import ConstantStep, Controller
+from .equation import Equation
+from .finite import check_finite
 from .grid import StepGrid, read_times
-from .methods import Step
-from .sde import Equation
+from .march import Problem, is_vectorized
+from .methods import Method
 from .solution import Solution, Stats
 from .state import State, Value, each
-
-# Increments drawn at once, in numbers: bounds the memory of the noise whatever the number of steps.
-_NOISE_BLOCK = 2**22
-_ADJOINTS = ("direct",)
+from .timeline import Timeline
 
 
 def solve(
@@ -27,12 +27,13 @@ def solve(
     y0: Any,
     ts: Any,
     *,
-    method: str | None = None,
+    method: str | Method | None = None,
     dt: float | None = None,
     controller: Controller | None = None,
     path: Any = None,
     seed: int | None = None,
-    adjoint: str = "direct",
+    adjoint: str | Adjoint = "direct",
+    carry: Any = None,
 ) -> Solution:
     """Solve dy = f dt + g dW, or dy = f dt for an object without g, from y0 at ts[0] through every time of
     ts.
@@ -42,63 +43,46 @@ def solve(
         y0: (batch, ...), any shape, or a tuple of tensors (f and g then take and return tuples; None in g's
             is no noise there).
         ts: at least two times, increasing or decreasing: (times,) for all samples, or (times, batch) for each
-            its own, padded by repeating its last time. Every one of them is a step point.
-        method: a name in `METHODS`; by default one that fits the noise, named in `stats.method`.
+            its own, padded by repeating its last time. Every one of them is a step point. Of an ODE, ts that
+            asks for a gradient gets one.
+        method: a name in `METHODS`, or a `Method`; by default one that fits the noise, named in
+            `stats.method`.
         dt: the largest step, positive in both directions of time. Or a `controller`, which makes the steps
             itself.
-        path: the noise, of y's shape for diagonal noise, (batch, 1) for scalar, (batch, m) for additive and
-            general; a matching tuple for a tuple state. Without it one is made, aligned to the steps, from
-            `seed`, or from a fresh seed that `stats.seed` records.
-        adjoint: how gradients are taken; "direct" differentiates the steps.
+        path: the noise, of y's shape for diagonal noise, (batch, 1) for scalar, (batch, m) for additive,
+            commutative and general; a matching tuple for a tuple state. Without it one is made, aligned to
+            the steps, from `seed`, or from a fresh seed that `stats.seed` records.
+        adjoint: how gradients are taken: "direct" and "checkpointed" are exact and keep all steps or a root
+            of them; "reversible" is exact and "backsolve" approximate, in constant memory. Or an `Adjoint`.
+        carry: what the method carries besides y, to go on from where another solve ended
+            (`solution.carry`).
 
     Raises:
         ValueError: a method that does not fit, shapes that do not match, ts that is not monotone, neither dt
             nor controller.
+        NotFinite: f, g or the state became infinite or not a number; it says where and when.
     """
     y0 = State(y0) if isinstance(y0, tuple) else y0
+    _check(y0, dt, controller)
     first = y0[0] if isinstance(y0, State) else y0
-    _check(y0, dt, controller, adjoint)
     equation = Equation(sde)
     name, chosen = choose(method, equation)
+    differentiated = _adjoint(adjoint)
+    differentiated.check(equation, chosen, name)
     times = read_times(ts, first.shape[0] if first.dim() else None)
+    wrt_times = _differentiable_times(ts, equation, differentiated)
     grid = (controller or ConstantStep(dt)).grid(times)  # type: ignore[arg-type]
 
-    clock = _Clock(grid, y0)
+    seed, path = _noise(equation, chosen, grid, y0, path, seed)
+    timeline = Timeline(
+        grid, y0, path, levy_area=chosen.levy_area, long_blocks=is_vectorized(sde), ts=wrt_times
+    )
     if hasattr(sde, "prepare"):
-        sde.prepare(clock.t)
-    noise: Any = None
-    if equation.has_noise:
-        noise_shape = equation.noise_shape(clock.t[0], y0)
-        if path is None:
-            seed = secrets.randbits(63) if seed is None else seed
-            path = _own_path(noise_shape, grid, seed, first)
-        else:
-            seed = None
-            _check_path(path, noise_shape)
-        noise = path
-    else:
-        seed = None
+        sde.prepare(timeline.times())
+    problem = Problem(equation, chosen, timeline, y0, carry, _wanted_points(grid))
+    trajectory = differentiated.solve(problem)
+    check_finite(problem, trajectory)
 
-    wanted = _wanted_points(grid)
-    kept: list[Value] = [y0]
-    functional = _Functional(sde) if hasattr(sde, "functional") else None
-    carry = chosen.start(equation, clock.t[0], y0)
-    y = y0
-    width = sum(part.shape.numel() for part in (y0 if isinstance(y0, State) else (y0,)))
-    block = max(1, _NOISE_BLOCK // max(1, width))
-    for start in range(0, grid.steps, block):
-        stop = min(start + block, grid.steps)
-        dW = _increments(noise, grid.points[start : stop + 1], first.dtype)
-        before: list[Value] = []
-        for k in range(start, stop):
-            before.append(y)
-            W = None if dW is None else each(lambda w, i=k - start: w[i], dW)
-            step = Step(clock.t[k], clock.t[k + 1], clock.h[k], clock.h_noise(k, W), W)
-            y, carry = chosen.advance(equation, step, y, carry)
-            if wanted[k + 1]:
-                kept.append(y)
-        if functional is not None:
-            functional.add(clock, start, before, dW)
     stats = Stats(
         steps=grid.steps,
         rejected=0,
@@ -107,84 +91,92 @@ def solve(
         method=name,
         seed=seed,
     )
-    rank = torch.tensor(wanted).cumsum(0)[grid.outputs] - 1
-    ys = each(lambda *parts: _pick(torch.stack(parts), rank), *kept)
-    total = None if functional is None else functional.at(grid.outputs, first)
-    return Solution(times, tuple(ys) if isinstance(ys, State) else ys, stats, total)
+    rank = torch.tensor(problem.wanted).cumsum(0)[grid.outputs] - 1
+    ys = each(lambda *parts: _pick(torch.stack(parts), rank), *trajectory.states)
+    total = None if trajectory.totals is None else _pick(torch.stack(trajectory.totals), rank)
+    return Solution(
+        ts=times,
+        ys=tuple(ys) if isinstance(ys, State) else ys,
+        stats=stats,
+        functional=total,
+        carry=trajectory.carry,
+    )
 
 
-class _Clock:
-    """The grid's times and steps as the methods take them: 0-d tensors and numbers, or shaped to broadcast
-    over y.
-    """
-
-    def __init__(self, grid: StepGrid, y0: Value) -> None:
-        first = y0[0] if isinstance(y0, State) else y0
-        points = grid.points.to(first.device, first.dtype)
-        self.steps = grid.points.diff(dim=0)
-        self.per_sample = grid.per_sample
-        if not grid.per_sample:
-            self.t: Any = points.unbind(0)
-            self.h: Any = self.steps.tolist()
-            return
-        self.t = _beside(points, first).unbind(0)
-        self.steps = self.steps.to(first.device, first.dtype)
-        parts = [_beside(self.steps, part).unbind(0) for part in (y0 if isinstance(y0, State) else (y0,))]
-        self.h = [State(p) for p in zip(*parts, strict=True)] if isinstance(y0, State) else parts[0]
-
-    def h_noise(self, k: int, W: Any) -> Any:
-        """The length of step k, shaped to multiply W."""
-        if not self.per_sample or W is None:
-            return self.h[k]
-        return each(lambda w: _beside(self.steps[k : k + 1], w)[0], W)
+def _noise(
+    equation: Equation, method: Method, grid: StepGrid, y0: Value, path: Any, seed: int | None
+) -> tuple[int | None, Any]:
+    """The seed, None where it made nothing, and the path, None for an ODE."""
+    if not equation.has_noise:
+        return None, None
+    first = y0[0] if isinstance(y0, State) else y0
+    t0 = grid.points[0].to(first.device, first.dtype)
+    t0 = t0.view(*t0.shape, *(1,) * (first.dim() - 1)) if grid.per_sample else t0
+    shape = equation.noise_shape(t0, y0)
+    if path is None:
+        seed = secrets.randbits(63) if seed is None else seed
+        return seed, _own_path(shape, grid, seed, first, method)
+    _check_path(path, shape, method)
+    return None, path
 
 
-class _Functional:
-    """Adds up an SDE's additive functional by the left-point rule, a step at a time or a block of steps at
-    once.
-    """
+def _own_path(shape: Any, grid: StepGrid, seed: int, like: Tensor, method: Method) -> Any:
+    if isinstance(shape, tuple) and shape and not isinstance(shape[0], int):
+        return tuple(
+            None if part is None else _own_path(part, grid, derive_seed(seed, index), like, method)
+            for index, part in enumerate(shape)
+        )
+    area = None if method.levy_area is None else "space-time"
+    return AlignedPath(shape, grid.points, seed=seed, levy_area=area, dtype=like.dtype, device=like.device)
 
-    def __init__(self, sde: Any) -> None:
-        self.sde = sde
-        self.vectorized = bool(getattr(sde, "functional_vectorized", False))
-        self.parts: list[Tensor] = []
 
-    def add(self, clock: _Clock, start: int, before: list[Value], dW: Any) -> None:
-        steps = range(start, start + len(before))
-        if not self.vectorized:
-            for i, k in enumerate(steps):
-                W = None if dW is None else each(lambda w, i=i: w[i], dW)
-                self.parts.append(self.sde.functional(clock.t[k], before[i], clock.h[k], W).unsqueeze(0))
-            return
-        first = before[0][0] if isinstance(before[0], State) else before[0]
-        axes = (1,) * first.dim()
-        t = torch.stack(clock.t[start : start + len(before)])
-        if clock.per_sample:
-            h = torch.stack(
-                [
-                    part[0] if isinstance(part, State) else part
-                    for part in clock.h[start : start + len(before)]
-                ]
+def _check(y0: Value, dt: float | None, controller: Controller | None) -> None:
+    for part in y0 if isinstance(y0, State) else (y0,):
+        if not isinstance(part, Tensor) or not part.dtype.is_floating_point:
+            raise ValueError("y0 must be a floating-point tensor or a tuple of them")
+    if controller is None and dt is None:
+        raise ValueError("solve needs a step: give dt, or a controller such as GivenGrid(times)")
+    if controller is not None and dt is not None:
+        raise ValueError("give dt or a controller, not both")
+
+
+def _adjoint(adjoint: Any) -> Adjoint:
+    if isinstance(adjoint, Adjoint):
+        return adjoint
+    if not isinstance(adjoint, str) or adjoint not in ADJOINTS:
+        raise ValueError(f"adjoint must be one of {', '.join(map(repr, ADJOINTS))}, got {adjoint!r}")
+    return ADJOINTS[adjoint]
+
+
+def _differentiable_times(ts: Any, equation: Equation, adjoint: Adjoint) -> Tensor | None:
+    """ts where gradients with respect to it are asked for."""
+    if not (isinstance(ts, Tensor) and ts.requires_grad and torch.is_grad_enabled()):
+        return None
+    if equation.has_noise:
+        raise ValueError(
+            "ts asks for a gradient, but the state of an SDE has no derivative with respect to time: "
+            "detach ts; of ODEs there is one"
+        )
+    if not adjoint.differentiates_times:
+        raise ValueError(
+            f'ts asks for a gradient; adjoint="{adjoint.name}" has none with respect to times: '
+            'take "direct" or "checkpointed", or detach ts'
+        )
+    return ts
+
+
+def _check_path(path: Any, shape: Any, method: Method) -> None:
+    parts = path if isinstance(path, tuple) else (path,)
+    given = tuple(None if part is None else tuple(part.shape) for part in parts)
+    given = given if isinstance(path, tuple) else given[0]  # type: ignore[assignment]
+    if given != shape:
+        raise ValueError(f"the path has shape {given}; this equation's noise needs {shape}")
+    for part in parts:
+        if method.levy_area is not None and getattr(part, "levy_area", "unknown") is None:
+            raise ValueError(
+                f"method {type(method).__name__} needs the space-time Lévy area of the path: "
+                'make it with levy_area="space-time"'
             )
-        else:
-            t = t.view(-1, *axes)
-            h = torch.tensor(
-                clock.h[start : start + len(before)], dtype=first.dtype, device=first.device
-            ).view(-1, *axes)
-        y = each(lambda *parts: torch.stack(parts), *before)
-        self.parts.append(self.sde.functional(t, y, h, dW))
-
-    def at(self, outputs: Tensor, first: Tensor) -> Tensor:
-        if not self.parts:
-            return first.new_zeros(len(outputs), first.shape[0])
-        increments = torch.cat(self.parts)
-        running = torch.cat([torch.zeros_like(increments[:1]), increments.cumsum(0)])
-        return _pick(running, outputs)
-
-
-def _beside(values: Tensor, y: Tensor) -> Tensor:
-    """(n, batch) shaped (n, batch, 1, ...) to broadcast over y of shape (batch, ...)."""
-    return values.view(*values.shape, *(1,) * (y.dim() - 1))
 
 
 def _wanted_points(grid: StepGrid) -> list[bool]:
@@ -199,47 +191,7 @@ def _pick(stacked: Tensor, rank: Tensor) -> Tensor:
     each sample.
     """
     if rank.dim() == 1:
-        # Of states only the points asked for are kept; of a functional's running sum, every step.
         return stacked if len(rank) == len(stacked) else stacked[rank]
     batch = stacked.shape[1]
     flat = (rank * batch + torch.arange(batch)).reshape(-1).to(stacked.device)
     return stacked.flatten(0, 1).index_select(0, flat).view(*rank.shape, *stacked.shape[2:])
-
-
-def _increments(noise: Any, points: Tensor, dtype: torch.dtype) -> Any:
-    if noise is None:
-        return None
-    if isinstance(noise, tuple):
-        return State(None if part is None else part.increments(points).W.to(dtype) for part in noise)
-    return noise.increments(points).W.to(dtype)
-
-
-def _own_path(shape: Any, grid: StepGrid, seed: int, like: Tensor) -> Any:
-    if isinstance(shape, tuple) and shape and not isinstance(shape[0], int):
-        return tuple(
-            None if part is None else _own_path(part, grid, derive_seed(seed, index), like)
-            for index, part in enumerate(shape)
-        )
-    return AlignedPath(shape, grid.points, seed=seed, dtype=like.dtype, device=like.device)
-
-
-def _check(y0: Value, dt: float | None, controller: Controller | None, adjoint: str) -> None:
-    for part in y0 if isinstance(y0, State) else (y0,):
-        if not isinstance(part, Tensor) or not part.dtype.is_floating_point:
-            raise ValueError("y0 must be a floating-point tensor or a tuple of them")
-    if adjoint not in _ADJOINTS:
-        raise ValueError(f"adjoint must be one of {', '.join(map(repr, _ADJOINTS))}, got {adjoint!r}")
-    if controller is None and dt is None:
-        raise ValueError("solve needs a step: give dt, or a controller such as GivenGrid(times)")
-    if controller is not None and dt is not None:
-        raise ValueError("give dt or a controller, not both")
-
-
-def _check_path(path: Any, shape: Any) -> None:
-    given = (
-        tuple(None if part is None else part.shape for part in path)
-        if isinstance(path, tuple)
-        else path.shape
-    )
-    if given != shape:
-        raise ValueError(f"the path has shape {given}; this equation's noise needs {shape}")

@@ -22,6 +22,9 @@ class State(tuple):
     def __mul__(self, other: Any) -> State:
         return self._with(other, _multiply)
 
+    def __rsub__(self, other: Any) -> State:
+        return self * -1.0 + other
+
     __radd__ = __add__
     __rmul__ = __mul__
 
@@ -53,3 +56,21 @@ def each(operation: Callable[..., Any], *values: Any) -> Any:
     if isinstance(values[0], tuple):
         return State(None if parts[0] is None else operation(*parts) for parts in zip(*values, strict=True))
     return operation(*values)
+
+
+def parts_of(value: Any) -> list[Tensor]:
+    """The tensors of a value, without the components where there is nothing."""
+    return [part for part in value if part is not None] if isinstance(value, tuple) else [value]
+
+
+def like(value: Any, parts: list[Tensor]) -> Any:
+    """The parts in the shape of `value`."""
+    if not isinstance(value, tuple):
+        return parts[0]
+    rest = iter(parts)
+    return State(None if part is None else next(rest) for part in value)
+
+
+def with_gradient(value: Any) -> Any:
+    """The value as leaves of a graph of their own."""
+    return each(lambda x: x.detach().requires_grad_(), value)

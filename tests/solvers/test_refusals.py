@@ -48,7 +48,7 @@ def test_a_drift_of_the_wrong_shape_is_an_error(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("noise_type", [None, "diag", 3])
 def test_an_unknown_noise_type_or_calculus_is_an_error(noise_type: Any) -> None:
-    with pytest.raises(ValueError, match=r"noise_type .* diagonal, additive, scalar, general"):
+    with pytest.raises(ValueError, match=r"noise_type .* diagonal, additive, scalar, commutative, general"):
         solve(Given(noise_type), torch.zeros(3, 2), [0, 1], dt=0.5)
     with pytest.raises(ValueError, match=r"sde_type .* ito, stratonovich"):
         solve(Given(sde_type=noise_type), torch.zeros(3, 2), [0, 1], dt=0.5)

@@ -4,48 +4,88 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
-from ..sde import Equation
-from ..state import Value
+from ..equation import Equation
+from ..state import Value, each
 
-ANY_NOISE = frozenset({"none", "diagonal", "additive", "scalar", "general"})
+ANY_NOISE = frozenset({"none", "diagonal", "additive", "scalar", "commutative", "general"})
 BOTH = frozenset({"ito", "stratonovich"})
 
 
 @dataclass(frozen=True)
 class Order:
-    """Strong order of convergence by class of noise: general, commutative (diagonal and scalar among it),
-    additive.
+    """Order of convergence: strong, by class of noise (general; commutative, with diagonal and scalar among
+    it; additive), and for ODEs; None where the method is not for them.
     """
 
-    strong: float
-    strong_commutative: float
-    strong_additive: float
+    strong: float | None = None
+    strong_commutative: float | None = None
+    strong_additive: float | None = None
+    ode: float | None = None
 
 
 class Step(NamedTuple):
-    """One step: from t0 to t1 = t0 + h (h < 0 backwards in time), with the path's increment over it.
+    """One step: from t0 to t1 = t0 + h (h < 0 backwards in time), with what the path does over it.
 
     t0 and t1 are 0-d tensors, or (batch, 1, ...) with a grid for each sample; h is a number, or shaped to
-    multiply y, and h_noise the same shaped to multiply W, which is None for an ODE.
+    multiply y. `length` is the variance of W over the step, |h|, shaped to multiply W. W is None for an ODE;
+    H, the space-time Lévy area, and A, the Lévy area (batch, m, m), are there for methods that ask for them
+    by `levy_area`.
     """
 
     t0: Any
     t1: Any
     h: Any
-    h_noise: Any
+    length: Any
     W: Any
+    H: Any = None
+    A: Any = None
+
+    def reversed(self) -> Step:
+        """The step that undoes this one: from t1 to t0 on the same path.
+
+        The length is negative in it: an Itô correction is undone, not made once more. (Going on backwards in
+        time, as `solve` does for decreasing ts, is another thing: there the equation is read from its later
+        end and the length stays positive.)
+        """
+        W = None if self.W is None else _negative(self.W)
+        A = None if self.A is None else _negative(self.A)
+        return Step(self.t1, self.t0, _negative(self.h), _negative(self.length), W, self.H, A)
+
+
+def _negative(value: Any) -> Any:
+    return each(lambda v: -v, value)
 
 
 class Method(ABC):
-    """A one-step method. What it may be used for stands in its class attributes and is checked once, by
+    """A one-step method. What it is right for stands in its class attributes and is checked once, by
     `solve`.
+
+    Attributes:
+        calculus: in which its noise is read; additive noise and ODEs are right in both.
+        noise: the noise types it takes; "none" are ODEs.
+        order: declared, and held by tests.
+        levy_area: what it needs of the path besides W: None, "space-time" (H), or "davie" or "foster" (H and
+            an area A approximated from W and H).
+        slopes_only: the state is touched by sums, `Equation.slope` and `Equation.push` alone, so that the
+            method also solves the adjoint equation.
+        undoes: a step of it with `Step.reversed()` approximates the inverse, to the method's order, for all
+            noise it takes (for additive noise, and ODEs, every method does).
+        additive_only: where its noise is diagonal, it must not depend on the state.
+        reversible: a step can be undone exactly, up to rounding.
+        embedded: `advance_with_error` gives an error estimate at no or little cost.
     """
 
-    calculus: ClassVar[frozenset[str]]
-    noise: ClassVar[frozenset[str]] = ANY_NOISE
-    order: ClassVar[Order]
+    calculus: frozenset[str]
+    noise: frozenset[str] = ANY_NOISE
+    order: Order
+    levy_area: str | None = None
+    slopes_only: bool = False
+    undoes: bool = False
+    additive_only: bool = False
+    reversible: bool = False
+    embedded: bool = False
 
     def start(self, sde: Equation, t0: Any, y0: Value) -> Any:
         """What the method carries from step to step besides y; None for most."""
@@ -54,3 +94,9 @@ class Method(ABC):
     @abstractmethod
     def advance(self, sde: Equation, step: Step, y0: Value, carry: Any) -> tuple[Value, Any]:
         """(y1, carry) at the end of the step. A step of zero length must return y0's value."""
+
+    def advance_with_error(
+        self, sde: Equation, step: Step, y0: Value, carry: Any
+    ) -> tuple[Value, Any, Value]:
+        """`advance`, and an estimate of the step's error, of y's shape; for methods that are `embedded`."""
+        raise NotImplementedError(f"{type(self).__name__} has no embedded error estimate")

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..sde import Equation
+from ..equation import Equation
 from ..state import Value
 from .base import Method, Order, Step
 
@@ -24,7 +24,6 @@ class BridgedEuler(Method):
     order = Order(strong=0.5, strong_commutative=0.5, strong_additive=1.0)
 
     def advance(self, sde: Equation, step: Step, y0: Value, carry: Any) -> tuple[Value, Any]:
-        y1 = y0 + sde.f(step.t0, y0) * step.h
         contraction = getattr(sde.sde, "contraction", None)
         noise = step.W if contraction is None else contraction(step.t0, y0, step.h) * step.W
-        return y1 + sde.g_prod(step.t0, y0, noise), None
+        return sde.push(y0, step.t0, y0, step.h, noise), None

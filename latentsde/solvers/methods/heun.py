@@ -1,28 +1,32 @@
 """Heun: the explicit trapezium rule for drift and noise.
 
 Kloeden & Platen 1992, section 15.5; Rößler 2010. Strong order 1.0 for commutative noise, 0.5 otherwise; order
-2 for ODEs.
+2 for ODEs. The difference to the predictor, an Euler step, estimates the error.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from ..sde import Equation
+from ..equation import Equation
 from ..state import Value
 from .base import Method, Order, Step
 
 
 class Heun(Method):
     calculus = frozenset({"stratonovich"})
-    order = Order(strong=0.5, strong_commutative=1.0, strong_additive=1.0)
+    order = Order(strong=0.5, strong_commutative=1.0, strong_additive=1.0, ode=2)
+    slopes_only = undoes = embedded = True
 
     def advance(self, sde: Equation, step: Step, y0: Value, carry: Any) -> tuple[Value, Any]:
-        slope = sde.f(step.t0, y0) * step.h
-        if step.W is not None:
-            slope = slope + sde.g_prod(step.t0, y0, step.W)
-        predicted = y0 + slope
-        slope_end = sde.f(step.t1, predicted) * step.h
-        if step.W is not None:
-            slope_end = slope_end + sde.g_prod(step.t1, predicted, step.W)
-        return y0 + (slope + slope_end) * 0.5, None
+        predicted = sde.push(y0, step.t0, y0, step.h, step.W)
+        # The mean of the slopes at both ends is the mean of y0 and two pushes in a row.
+        pushed = sde.push(predicted, step.t1, predicted, step.h, step.W)
+        return (y0 + pushed) * 0.5, None
+
+    def advance_with_error(
+        self, sde: Equation, step: Step, y0: Value, carry: Any
+    ) -> tuple[Value, Any, Value]:
+        predicted = sde.push(y0, step.t0, y0, step.h, step.W)
+        y1 = (y0 + sde.push(predicted, step.t1, predicted, step.h, step.W)) * 0.5
+        return y1, None, y1 - predicted

@@ -8,21 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..sde import Equation
+from ..equation import Equation
 from ..state import Value
 from .base import Method, Order, Step
 
 
 class Midpoint(Method):
     calculus = frozenset({"stratonovich"})
-    order = Order(strong=0.5, strong_commutative=1.0, strong_additive=1.0)
+    order = Order(strong=0.5, strong_commutative=1.0, strong_additive=1.0, ode=2)
+    slopes_only = undoes = True
 
     def advance(self, sde: Equation, step: Step, y0: Value, carry: Any) -> tuple[Value, Any]:
-        slope = sde.f(step.t0, y0) * step.h
-        if step.W is not None:
-            slope = slope + sde.g_prod(step.t0, y0, step.W)
-        middle, t_middle = y0 + slope * 0.5, (step.t0 + step.t1) * 0.5
-        y1 = y0 + sde.f(t_middle, middle) * step.h
-        if step.W is not None:
-            y1 = y1 + sde.g_prod(t_middle, middle, step.W)
-        return y1, None
+        middle = y0 + sde.slope(step.t0, y0, step.h, step.W) * 0.5
+        return sde.push(y0, (step.t0 + step.t1) * 0.5, middle, step.h, step.W), None

@@ -1,0 +1,172 @@
+"""The reversible adjoint: methods whose steps can be undone exactly are undone, each step differentiated on
+the way.
+
+Kidger, Foster, Li & Lyons 2021, "Efficient and accurate gradients for neural SDEs"; McCallum & Foster 2024,
+"Efficient, accurate and stable gradients for neural ODEs". Constant memory, and the gradient of the steps to
+rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..equation import Equation
+from ..march import Problem, Trajectory, march
+from ..methods import Method, ReversiblePair, Step
+from ..state import Value, each, like, parts_of, with_gradient
+from .base import Adjoint, nothing_to_differentiate
+from .captured import captured_inputs
+from .sweep import Sweep, solve_and_sweep, tensors_of
+from .tape import Tape
+
+
+@dataclass(frozen=True)
+class Reversible(Adjoint):
+    """Exact gradients in constant memory, for the reversible methods.
+
+    Args:
+        inputs: tensors that f or g depend on and the SDE does not hold.
+    """
+
+    inputs: Sequence[Tensor] = ()
+    name = "reversible"
+    differentiates_times = False
+
+    def check(self, equation: Equation, method: Method, name: str) -> None:
+        if not method.reversible:
+            raise ValueError(
+                f'adjoint="reversible" needs a method that can be undone, and {name!r} cannot: take '
+                f'method="reversible_heun", or wrap it: method=ReversiblePair("{name}") '
+                "(latentsde.solvers.ReversiblePair)"
+            )
+
+    def solve(self, problem: Problem) -> Trajectory:
+        inputs = captured_inputs(problem, self.inputs) if torch.is_grad_enabled() else []
+        given = tensors_of(problem.carry)
+        if nothing_to_differentiate([*parts_of(problem.y0), *given, *inputs]):
+            return march(problem)
+        sweep = PairSweep if isinstance(problem.method, ReversiblePair) else HeunSweep
+        return solve_and_sweep(problem, inputs, sweep, self.name)
+
+
+class PairSweep(Sweep):
+    """Undoes `ReversiblePair`: y1 = y0 + (1 - λ)(z0 - y0) + Ψ(z0), z1 = z0 - Ψ'(y1)."""
+
+    def __init__(self, problem: Problem, tape: Tape, y: Value, carry: Any) -> None:
+        super().__init__(problem, tape, y, carry)
+        self.z: Any = carry
+        self.z_cotangent: Any = each(torch.zeros_like, carry)
+        assert isinstance(problem.method, ReversiblePair)
+        self.pair = problem.method
+
+    def receive_carry(self, cotangents: Any) -> None:
+        self.z_cotangent = cotangents
+
+    def back(self, step: Step) -> None:
+        pair = self.pair
+        undone, product = self._increment(step.reversed(), self.y, self.z_cotangent * -1.0)
+        self.z = self.z + undone
+        self.cotangent = self.cotangent + product
+        done, product = self._increment(step, self.z, self.cotangent)
+        self.y = pair.start_of(self.y, self.z, done)
+        self.z_cotangent = self.z_cotangent + self.cotangent * (1.0 - pair.coupling) + product
+        self.cotangent = self.cotangent * pair.coupling
+
+    def _increment(self, step: Step, at: Value, cotangent: Value) -> tuple[Value, Value]:
+        """The increment of a step from `at`, and its product with the cotangent (of the inputs too)."""
+        with torch.enable_grad():
+            leaf = with_gradient(at)
+            increment = self.pair.increment(self.problem.equation, step, leaf)
+        own = self.tape.pull(parts_of(increment), parts_of(cotangent), parts_of(leaf))
+        return each(torch.Tensor.detach, increment), like(leaf, own)
+
+    def finish(self) -> tuple[Value, list[Tensor | None]]:
+        if self.problem.carry is not None:
+            return self.cotangent, [*parts_of(self.z_cotangent)]
+        return self.cotangent + self.z_cotangent, []  # z starts where y does
+
+
+class HeunSweep(Sweep):
+    """Undoes `reversible_heun`, with one evaluation and one product a step.
+
+    With s = f h + g W at (t, z), the step is z1 = 2 y0 - z0 + s0, y1 = y0 + (s0 + s1)/2. An evaluation at z1
+    is shared by this step, as s1, and the next, as s0; both have left their cotangents when it is pulled.
+    """
+
+    def __init__(self, problem: Problem, tape: Tape, y: Value, carry: Any) -> None:
+        super().__init__(problem, tape, y, carry)
+        self.z: Any = carry[0]
+        self.z_cotangent: Any = each(torch.zeros_like, self.z)
+        self.last: Any = None
+        self.f_cotangent: Any = None
+        self.g_cotangent: Any = None
+
+    def receive_carry(self, cotangents: Any) -> None:
+        self.z_cotangent, self.f_cotangent, self.g_cotangent = cotangents
+
+    def back(self, step: Step) -> None:
+        if self.last is None:
+            self.last = self._evaluate(step.t1, self.z)
+        half = self.cotangent * 0.5
+        self._pass_to_slope(step, half)
+        slope1 = self._pull(step)
+        z0 = self.y * 2.0 - self.z - slope1
+        self.last = self._evaluate(step.t0, z0)
+        slope0 = self._slope(step)
+        self.y = self.y - (slope0 + slope1) * 0.5
+        self.z = z0
+        of_slope = half + self.z_cotangent
+        self.cotangent = self.cotangent + self.z_cotangent * 2.0
+        self.z_cotangent = self.z_cotangent * -1.0
+        self.f_cotangent = self.g_cotangent = None
+        self._pass_to_slope(step, of_slope)
+
+    def _evaluate(self, t: Any, z: Value) -> tuple[Value, Value, Any]:
+        equation = self.problem.equation
+        with torch.enable_grad():
+            leaf = with_gradient(z)
+            return leaf, equation.f(t, leaf), equation.g(t, leaf) if equation.has_noise else None
+
+    def _slope(self, step: Step) -> Value:
+        """f h + g W of the evaluation at hand."""
+        equation = self.problem.equation
+        _, drift, diffusion = self.last
+        with torch.no_grad():
+            slope = drift * step.h
+            return slope if step.W is None else slope + equation.apply(diffusion, step.W)
+
+    def _pass_to_slope(self, step: Step, cotangent: Value) -> None:
+        of_drift = cotangent * step.h
+        self.f_cotangent = of_drift if self.f_cotangent is None else self.f_cotangent + of_drift
+        if step.W is not None:
+            of_diffusion = self.problem.equation.transposed(cotangent, step.W)
+            known = self.g_cotangent
+            self.g_cotangent = of_diffusion if known is None else known + of_diffusion
+
+    def _pull(self, step: Step) -> Value:
+        """Pull the evaluation at hand, which is complete, and return its slope."""
+        slope = self._slope(step)
+        leaf, drift, diffusion = self.last
+        outputs, cotangents = parts_of(drift), parts_of(self.f_cotangent)
+        if diffusion is not None:
+            outputs, cotangents = outputs + parts_of(diffusion), cotangents + parts_of(self.g_cotangent)
+        own = self.tape.pull(outputs, cotangents, parts_of(leaf))
+        self.z_cotangent = self.z_cotangent + like(leaf, own)
+        return slope
+
+    def finish(self) -> tuple[Value, list[Tensor | None]]:
+        if self.problem.carry is not None:
+            return self.cotangent, [*tensors_of((self.z_cotangent, self.f_cotangent, self.g_cotangent))]
+        if self.last is not None:
+            leaf, drift, diffusion = self.last
+            outputs, cotangents = parts_of(drift), parts_of(self.f_cotangent)
+            if diffusion is not None:
+                outputs, cotangents = outputs + parts_of(diffusion), cotangents + parts_of(self.g_cotangent)
+            own = self.tape.pull(outputs, cotangents, parts_of(leaf))
+            self.z_cotangent = self.z_cotangent + like(leaf, own)
+        return self.cotangent + self.z_cotangent, []

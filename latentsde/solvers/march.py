@@ -1,0 +1,129 @@
+"""The loop, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .equation import Equation
+from .methods import Method, Step
+from .state import State, Value, each
+from .timeline import Part, Timeline
+
+Advance = Callable[[list[Step], Value, Any], tuple[list[Value], Any]]
+
+
+@dataclass
+class Problem:
+    """What there is to solve, as every adjoint takes it.
+
+    Attributes:
+        equation, method, timeline: see there.
+        y0: where it starts.
+        carry: what the method carried to there, or None to start it.
+        wanted: for each of the steps + 1 points, whether its state is to be kept.
+        advance: (steps, y, carry) -> (the state after each of them, carry), where something other than the
+            plain loop takes the steps.
+    """
+
+    equation: Equation
+    method: Method
+    timeline: Timeline | Part
+    y0: Value
+    carry: Any
+    wanted: list[bool]
+    advance: Advance | None = None
+
+    def start(self) -> Any:
+        """The carry to begin with."""
+        if self.carry is not None:
+            return self.carry
+        return self.method.start(self.equation, self.timeline.first, self.y0)
+
+
+@dataclass
+class Trajectory:
+    """States at the wanted points, the functional's totals (batch,) there (None without one), and the state,
+    the total and the carry at the end.
+    """
+
+    states: list[Value]
+    totals: list[Tensor] | None
+    end: Value
+    total: Tensor | None
+    carry: Any
+
+
+def march(problem: Problem) -> Trajectory:
+    """All steps, from the first point to the last."""
+    equation, method, timeline, wanted = problem.equation, problem.method, problem.timeline, problem.wanted
+    functional = Functional(equation.sde, problem.y0) if hasattr(equation.sde, "functional") else None
+    y, carry = problem.y0, problem.start()
+    states = [y]
+    for start, stop in timeline.blocks():
+        steps = timeline.block(start, stop)
+        before = [y]
+        if problem.advance is not None:
+            after, carry = problem.advance(steps, y, carry)
+            states.extend(z for z, keep in zip(after, wanted[start + 1 : stop + 1], strict=True) if keep)
+            y = after[-1]
+            before.extend(after[:-1])
+        else:
+            for k, step in enumerate(steps, start + 1):
+                y, carry = method.advance(equation, step, y, carry)
+                if wanted[k]:
+                    states.append(y)
+                if functional is not None:
+                    before.append(y)
+        if functional is not None:
+            functional.add(steps, before[: len(steps)], wanted[start + 1 : stop + 1])
+    if functional is None:
+        return Trajectory(states, None, y, None, carry)
+    return Trajectory(states, functional.totals, y, functional.total, carry)
+
+
+class Functional:
+    """The running sums of an SDE's additive functional by the left-point rule, kept at the wanted points."""
+
+    def __init__(self, sde: Any, y0: Value) -> None:
+        self.sde = sde
+        self.vectorized = is_vectorized(sde)
+        first = y0[0] if isinstance(y0, State) else y0
+        self.total: Tensor = first.new_zeros(first.shape[:1])
+        self.totals = [self.total]
+
+    def add(self, steps: list[Step], before: list[Value], wanted: list[bool]) -> None:
+        """The functional over `steps`, each from its state in `before`; totals are kept where wanted."""
+        if not self.vectorized:
+            for step, y, keep in zip(steps, before, wanted, strict=True):
+                self.total = self.total + self.sde.functional(step.t0, y, step.h, step.W)
+                if keep:
+                    self.totals.append(self.total)
+            return
+        if not steps:
+            return
+        first = before[0][0] if isinstance(before[0], State) else before[0]
+        axes = (1,) * first.dim()
+        t = torch.stack([step.t0 for step in steps])
+        lengths = [step.h[0] if isinstance(step.h, State) else step.h for step in steps]
+        if isinstance(lengths[0], Tensor):
+            h = torch.stack(lengths)
+        else:
+            h = torch.tensor(lengths, dtype=first.dtype, device=first.device)
+        if t.dim() == 1:
+            t, h = t.view(-1, *axes), h.view(-1, *axes)
+        y = each(lambda *parts: torch.stack(parts), *before)
+        W = None if steps[0].W is None else each(lambda *parts: torch.stack(parts), *(s.W for s in steps))
+        running = self.total + self.sde.functional(t, y, h, W).cumsum(0)
+        self.total = running[-1]
+        rows = [k for k, keep in enumerate(wanted) if keep]
+        self.totals.extend(running[rows].unbind(0) if len(rows) < len(running) else running.unbind(0))
+
+
+def is_vectorized(sde: Any) -> bool:
+    """Whether an SDE's functional takes many steps at once."""
+    return hasattr(sde, "functional") and bool(getattr(sde, "functional_vectorized", False))

@@ -1,0 +1,195 @@
+"""Timeline: a grid's steps as the methods take them, with the noise of each, made a block at a time.
+
+It can be walked in both directions as often as an adjoint likes: times come from the grid and the noise is a
+function of time, so every walk gives the same numbers, and what it holds at once does not grow with the
+number of steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..brownian import levy_areas
+from .grid import StepGrid
+from .methods import Step
+from .state import State, Value, each
+
+# Steps whose noise is there at once, and the most numbers in it.
+_BLOCK_STEPS = 64
+_BLOCK_NUMBERS = 2**22
+
+
+class Timeline:
+    """The steps of `grid` for states like `y0` under `path` (None for an ODE).
+
+    Args:
+        levy_area: what the method needs of the path besides W (see `Method`).
+        long_blocks: as many steps in a block as fit into memory of a bounded size, for work on whole blocks.
+        ts: the requested times, where gradients with respect to them are asked for.
+    """
+
+    def __init__(
+        self,
+        grid: StepGrid,
+        y0: Value,
+        path: Any,
+        *,
+        levy_area: str | None = None,
+        long_blocks: bool = False,
+        ts: Tensor | None = None,
+    ) -> None:
+        self.grid, self.path, self.levy_area = grid, path, levy_area
+        self.like = y0[0] if isinstance(y0, State) else y0
+        self._parts = [part.dim() for part in (y0 if isinstance(y0, State) else (y0,))]
+        self._tuple = isinstance(y0, State)
+        self.block_steps = _BLOCK_STEPS
+        if long_blocks:
+            width = sum(part.shape.numel() for part in (y0 if isinstance(y0, State) else (y0,)))
+            self.block_steps = max(1, _BLOCK_NUMBERS // max(1, width))
+        self._points = grid.points.to(self.like.device, self.like.dtype)
+        self._exact: Tensor | None = None
+        if ts is not None:
+            self._exact = _differentiable(grid, ts).to(self.like.device)
+            self._points = self._exact.to(self.like.dtype)
+        self._times: Any = None
+
+    @property
+    def steps(self) -> int:
+        return self.grid.steps
+
+    def times(self) -> list[Tensor]:
+        """The very tensors that f and g will be given at all points of the grid, from here on."""
+        if self._times is None:
+            self._times = self._unbound(self._points)
+        return list(self._times)
+
+    def time(self, k: int) -> Any:
+        """The time of point k, as f and g take it."""
+        return self._times[k] if self._times is not None else self._unbound(self._points[k : k + 1])[0]
+
+    @property
+    def first(self) -> Any:
+        """The time of the first point."""
+        return self.time(0)
+
+    def blocks(self) -> list[tuple[int, int]]:
+        """(start, stop) of the blocks of steps, in their order."""
+        size = self.block_steps
+        return [(k, min(k + size, self.steps)) for k in range(0, self.steps, size)]
+
+    def block(self, start: int, stop: int) -> list[Step]:
+        """The steps start .. stop - 1."""
+        if stop <= start:
+            return []
+        t = self._times[start : stop + 1] if self._times else self._unbound(self._points[start : stop + 1])
+        points = self.grid.points[start : stop + 1]
+        W, H, A = self._noise(points)
+        h, length = self._lengths(start, stop, W)
+        count = stop - start
+        columns = [[None] * count if x is None else _rows(x) for x in (W, H, A)]
+        return [Step(*row) for row in zip(t, t[1:], h, length, *columns, strict=False)]
+
+    def walk(self) -> Iterator[Step]:
+        """All steps in their order."""
+        for start, stop in self.blocks():
+            yield from self.block(start, stop)
+
+    def _lengths(self, start: int, stop: int, W: Any) -> tuple[list[Any], list[Any]]:
+        if self._exact is not None:
+            h: Any = self._exact[start : stop + 1].diff(dim=0).to(self.like.dtype)
+            if not self.grid.per_sample:
+                return list(h.unbind(0)), [None] * len(h)
+            return self._beside_state(h), [None] * len(h)
+        steps = self.grid.points[start : stop + 1].diff(dim=0)
+        if not self.grid.per_sample:
+            numbers = steps.tolist()
+            return numbers, [abs(number) for number in numbers]
+        steps = steps.to(self.like.device, self.like.dtype)
+        if W is None:
+            return self._beside_state(steps), [None] * len(steps)
+        return self._beside_state(steps), _rows(each(lambda w: _beside(steps.abs(), w.dim() - 1), W))
+
+    def _beside_state(self, h: Tensor) -> list[Any]:
+        parts = [_beside(h, dim).unbind(0) for dim in self._parts]
+        return [State(row) for row in zip(*parts, strict=True)] if self._tuple else list(parts[0])
+
+    def _unbound(self, points: Tensor) -> Any:
+        return (_beside(points, self._parts[0]) if self.grid.per_sample else points).unbind(0)
+
+    def _noise(self, points: Tensor) -> tuple[Any, Any, Any]:
+        if self.path is None:
+            return None, None, None
+        if not isinstance(self.path, tuple):
+            return self._noise_of(self.path, points)
+        parts = [(None, None, None) if part is None else self._noise_of(part, points) for part in self.path]
+        W, H, A = (State(column) for column in zip(*parts, strict=True))
+        return W, H if self.levy_area else None, A if self.levy_area in ("davie", "foster") else None
+
+    def _noise_of(self, path: Any, points: Tensor) -> tuple[Any, Any, Any]:
+        dtype = self.like.dtype
+        increments = path.increments(points)
+        W = increments.W.to(dtype)
+        if self.levy_area is None:
+            return W, None, None
+        H = increments.H.to(dtype)
+        if self.levy_area == "space-time":
+            return W, H, None
+        A = getattr(increments, "A", None)  # a path that has its own areas
+        if A is None:
+            A = levy_areas(W, H, points, self.levy_area, seed=path.seed, ids=path.ids)
+        return W, H, A.to(dtype)
+
+
+class Part:
+    """Some consecutive steps of a timeline, as a timeline."""
+
+    def __init__(self, whole: Timeline, start: int, stop: int) -> None:
+        self.whole, self.start, self.steps = whole, start, stop - start
+
+    @property
+    def first(self) -> Any:
+        """The time of the first point."""
+        return self.whole.time(self.start)
+
+    def blocks(self) -> list[tuple[int, int]]:
+        """(start, stop) of the blocks of steps, counted from the first of these."""
+        size = self.whole.block_steps
+        return [(k, min(k + size, self.steps)) for k in range(0, self.steps, size)]
+
+    def block(self, start: int, stop: int) -> list[Step]:
+        """The steps start .. stop - 1 of these."""
+        return self.whole.block(self.start + start, self.start + stop)
+
+
+def _rows(value: Any) -> list[Any]:
+    if not isinstance(value, tuple):
+        return list(value.unbind(0))
+    count = next(len(part) for part in value if part is not None)
+    parts = [[None] * count if part is None else part.unbind(0) for part in value]
+    return [State(row) for row in zip(*parts, strict=True)]
+
+
+def _beside(values: Tensor, dim: int) -> Tensor:
+    """(n, batch) shaped (n, batch, 1, ...) to broadcast over a state of `dim` dimensions."""
+    return values.view(*values.shape, *(1,) * (dim - 1))
+
+
+def _differentiable(grid: StepGrid, ts: Tensor) -> Tensor:
+    """The grid's points as functions of the requested times: each keeps its share of its interval."""
+    if ts.dim() == 2:
+        columns = [
+            _differentiable(StepGrid(grid.points[:, k], grid.outputs[:, k]), ts[:, k])
+            for k in range(ts.shape[1])
+        ]
+        return torch.stack(columns, 1)
+    exact = ts.to(torch.float64)
+    fixed = exact.detach().cpu()
+    interval = torch.searchsorted(grid.outputs, torch.arange(len(grid.points)), right=True) - 1
+    interval = interval.clamp_max(len(fixed) - 2)
+    gaps = fixed.diff()
+    share = (grid.points - fixed[interval]) / torch.where(gaps == 0, 1.0, gaps)[interval]
+    return exact[interval] + share.to(exact.device) * exact.diff()[interval]
