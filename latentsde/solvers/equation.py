@@ -42,7 +42,7 @@ class Equation:
         self.is_additive = self.noise_type == "additive" or bool(getattr(sde, "additive", False))
         self.is_diagonal = self.noise_type == "diagonal"
         self._product = _diagonal if self.is_diagonal else _matrix
-        self._probe: tuple[Any, Any] | None = None
+        self._probe: tuple[Any, Any, Any] | None = None
 
     def f(self, t: Any, y: Value) -> Value:
         """The drift, of y's shape."""
@@ -60,9 +60,9 @@ class Equation:
     def g(self, t: Any, y: Value) -> Value:
         """The diffusion, in the shape of its noise type."""
         if self._probe is not None:
-            probed_y, diffusion = self._probe
+            probed_t, probed_y, diffusion = self._probe
             self._probe = None
-            if probed_y is y:
+            if probed_y is y and torch.equal(probed_t, t):
                 return diffusion
         diffusion = self.sde.g(t, y)
         if self.diffusion_evaluations == 0:
@@ -114,7 +114,7 @@ class Equation:
         if self.noise_type == "scalar" and not isinstance(y, tuple):
             return (y.shape[0], 1)
         diffusion: Any = self.g(t, y)
-        self._probe = (y, diffusion)
+        self._probe = (t, y, diffusion)
         if isinstance(y, tuple):
             return tuple(
                 None if d is None else self._component_noise_shape(d, part)

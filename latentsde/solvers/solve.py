@@ -75,7 +75,7 @@ def solve(
 
     seed, path = _noise(equation, chosen, grid, y0, path, seed)
     timeline = Timeline(
-        grid, y0, path, levy_area=chosen.levy_area, long_blocks=is_vectorized(sde), ts=wrt_times
+        grid, y0, path, levy_area=chosen.levy_area_for(equation), long_blocks=is_vectorized(sde), ts=wrt_times
     )
     if hasattr(sde, "prepare"):
         sde.prepare(timeline.times())
@@ -113,20 +113,21 @@ def _noise(
     t0 = grid.points[0].to(first.device, first.dtype)
     t0 = t0.view(*t0.shape, *(1,) * (first.dim() - 1)) if grid.per_sample else t0
     shape = equation.noise_shape(t0, y0)
+    levy_area = method.levy_area_for(equation)
     if path is None:
         seed = secrets.randbits(63) if seed is None else seed
-        return seed, _own_path(shape, grid, seed, first, method)
-    _check_path(path, shape, method)
+        return seed, _own_path(shape, grid, seed, first, levy_area)
+    _check_path(path, shape, levy_area)
     return None, path
 
 
-def _own_path(shape: Any, grid: StepGrid, seed: int, like: Tensor, method: Method) -> Any:
+def _own_path(shape: Any, grid: StepGrid, seed: int, like: Tensor, levy_area: str | None) -> Any:
     if isinstance(shape, tuple) and shape and not isinstance(shape[0], int):
         return tuple(
-            None if part is None else _own_path(part, grid, derive_seed(seed, index), like, method)
+            None if part is None else _own_path(part, grid, derive_seed(seed, index), like, levy_area)
             for index, part in enumerate(shape)
         )
-    area = None if method.levy_area is None else "space-time"
+    area = None if levy_area is None else "space-time"
     return AlignedPath(shape, grid.points, seed=seed, levy_area=area, dtype=like.dtype, device=like.device)
 
 
@@ -165,17 +166,16 @@ def _differentiable_times(ts: Any, equation: Equation, adjoint: Adjoint) -> Tens
     return ts
 
 
-def _check_path(path: Any, shape: Any, method: Method) -> None:
+def _check_path(path: Any, shape: Any, levy_area: str | None) -> None:
     parts = path if isinstance(path, tuple) else (path,)
     given = tuple(None if part is None else tuple(part.shape) for part in parts)
     given = given if isinstance(path, tuple) else given[0]  # type: ignore[assignment]
     if given != shape:
         raise ValueError(f"the path has shape {given}; this equation's noise needs {shape}")
     for part in parts:
-        if method.levy_area is not None and getattr(part, "levy_area", "unknown") is None:
+        if levy_area is not None and getattr(part, "levy_area", "unknown") is None:
             raise ValueError(
-                f"method {type(method).__name__} needs the space-time Lévy area of the path: "
-                'make it with levy_area="space-time"'
+                'this method needs the space-time Lévy area of the path: make it with levy_area="space-time"'
             )
 
 

@@ -91,6 +91,10 @@ class Method(ABC):
         """What the method carries from step to step besides y; None for most."""
         return None
 
+    def levy_area_for(self, sde: Equation) -> str | None:
+        """`levy_area`, or less where the noise of this equation does not need it."""
+        return self.levy_area
+
     @abstractmethod
     def advance(self, sde: Equation, step: Step, y0: Value, carry: Any) -> tuple[Value, Any]:
         """(y1, carry) at the end of the step. A step of zero length must return y0's value."""

@@ -1,10 +1,10 @@
-"""Milstein without derivatives: Euler plus the iterated integral, its derivative by a finite difference along
-g.
+"""Milstein without derivatives: Euler plus the iterated integrals, the derivative along g by a difference.
 
-Kloeden & Platen 1992, section 11.1; Rößler 2010. Strong order 1.0 for diagonal and scalar noise. In the Itô
-reading the iterated integral is (W² - |h|)/2, in the Stratonovich one W²/2. With scalar noise the difference
-is taken along the vector g, so that coupled equations are right too; diagonal noise is read as g_i depending
-on y_i alone.
+Kloeden & Platen 1992, section 11.1; Rößler 2010. Strong order 1.0 for commutative noise. For Stratonovich
+equations the iterated integrals sum to half the derivative of g along g W, applied to W. For Itô equations
+the integral of channels j and k is (W_j W_k - δ_jk |h|) / 2, with the derivative along each column of g;
+diagonal noise is read as g_i depending on y_i alone. One evaluation of g more, in the Itô reading of
+commutative noise one for each channel.
 """
 
 from __future__ import annotations
@@ -14,36 +14,90 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..sde import Equation
-from ..state import Value, each
-from .base import BOTH, Method, Order, Step
+from ..equation import Equation
+from ..state import State, Value, each
+from .base import ANY_NOISE, BOTH, Method, Order, Step
+from .runge_kutta import add_drift, add_noise
 
 
 class Milstein(Method):
     calculus = BOTH
-    noise = frozenset({"none", "diagonal", "additive", "scalar"})
-    order = Order(strong=1.0, strong_commutative=1.0, strong_additive=1.0)
+    noise = ANY_NOISE - {"general"}
+    order = Order(strong_commutative=1.0, strong_additive=1.0, ode=1)
+    undoes = True
 
     def advance(self, sde: Equation, step: Step, y0: Value, carry: Any) -> tuple[Value, Any]:
-        y1 = y0 + sde.f(step.t0, y0) * step.h
         if step.W is None:
-            return y1, None
+            return sde.push(y0, step.t0, y0, step.h, None), None
+        y1 = add_drift(y0, sde.f(step.t0, y0), step.h)
         diffusion = sde.g(step.t0, y0)
-        y1 = y1 + sde.apply(diffusion, step.W)
         if sde.is_additive:
-            return y1, None
-        root = each(_root, step.h)
-        along = sde.apply(diffusion, each(torch.ones_like, step.W))
-        beside: Any = sde.g(step.t0, y0 + along * root)
-        difference = beside - diffusion
-        iterated = each(torch.square, step.W)
-        if sde.calculus == "ito":
-            iterated = iterated - each(abs, step.h_noise)
-        return y1 + sde.apply(difference, iterated) / (root * 2.0), None
+            return add_noise(sde, y1, diffusion, step.W), None
+        if sde.calculus == "stratonovich":
+            kick = sde.apply(diffusion, step.W)
+            change = self._change(sde, step.t0, y0, diffusion, kick)
+            return add_noise(sde, y1 + kick, change, step.W * 0.5), None
+        y1 = add_noise(sde, y1, diffusion, step.W)
+        # The difference is taken in the direction of W: its error of order h^1.5 then has no mean, also in a
+        # step that undoes one, where W² - length has.
+        root = each(torch.copysign, roots(step), step.W)
+        if sde.is_diagonal:
+            change = self._change(sde, step.t0, y0, diffusion, diffusion * root)
+            iterated = (each(torch.square, step.W) - step.length) / (root * 2.0)
+            return add_noise(sde, y1, change, iterated), None
+        for direction, iterated in _columns(step, diffusion, root):
+            change = self._change(sde, step.t0, y0, diffusion, direction)
+            y1 = add_noise(sde, y1, change, iterated)
+        return y1, None
+
+    def _change(self, sde: Equation, t0: Any, y0: Value, diffusion: Value, direction: Value) -> Value:
+        """How much g changes along `direction`, to first order in it."""
+        return sde.g(t0, y0 + direction) - diffusion
 
 
-def _root(h: float | Tensor) -> float | Tensor:
-    # Over a zero step the iterated integral is 0: any root but 0 makes the correction 0 instead of 0/0.
-    if isinstance(h, float):
-        return abs(h) ** 0.5
-    return torch.where(h == 0, 1.0, h.abs().sqrt())
+def roots(step: Step) -> Any:
+    """The root of the step's length, of W's shape.
+
+    Over a zero step what it divides is 0: any root but 0 makes the quotient 0 instead of 0/0.
+    """
+    if isinstance(step.length, float):
+        root = abs(step.length) ** 0.5 or 1.0
+        return each(lambda w: torch.full_like(w, root), step.W)
+    return each(
+        lambda w, length: torch.where(length == 0, 1.0, length.abs().sqrt()).expand_as(w),
+        step.W,
+        step.length,
+    )
+
+
+def _columns(step: Step, diffusion: Any, root: Any) -> Any:
+    """For each channel: root times its column of g, as a direction of the state, and the iterated integrals
+    of all channels with it, over root.
+    """
+    if not isinstance(diffusion, tuple):
+        for channel in range(diffusion.shape[-1]):
+            w = step.W[:, channel : channel + 1]
+            r = root[:, channel : channel + 1]
+            yield _column(diffusion, r, channel), _iterated(step.W, w, r, step.length, channel)
+        return
+    for part, columns in enumerate(diffusion):
+        for channel in range(0 if columns is None else columns.shape[-1]):
+            w = step.W[part][:, channel : channel + 1]
+            r = root[part][:, channel : channel + 1]
+            length = step.length[part] if isinstance(step.length, tuple) else step.length
+            direction: list[Any] = [None] * len(diffusion)
+            direction[part] = _column(columns, r, channel)
+            iterated = list(each(lambda other, w=w, r=r: other * w / (r * 2.0), step.W))
+            iterated[part] = _iterated(step.W[part], w, r, length, channel)
+            yield State(direction), State(iterated)
+
+
+def _column(diffusion: Tensor, root: Tensor, channel: int) -> Tensor:
+    column = diffusion[..., channel]
+    return column * root.view(-1, *(1,) * (column.dim() - 1))
+
+
+def _iterated(W: Tensor, w: Tensor, root: Tensor, length: Any, channel: int) -> Tensor:
+    own = torch.zeros_like(W)
+    own[:, channel] = 1.0
+    return (W * w - own * length) / (root * 2.0)

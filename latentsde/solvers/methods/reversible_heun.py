@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..sde import Equation
+from ..equation import Equation
 from ..state import Value
 from .base import Method, Order, Step
+from .runge_kutta import add_drift, add_noise
 
 
 class ReversibleHeun(Method):
     calculus = frozenset({"stratonovich"})
     order = Order(strong=0.5, strong_commutative=0.5, strong_additive=1.0)
+    reversible = True
 
     def start(self, sde: Equation, t0: Any, y0: Value) -> Any:
         diffusion = sde.g(t0, y0) if sde.has_noise else None
@@ -24,14 +26,13 @@ class ReversibleHeun(Method):
 
     def advance(self, sde: Equation, step: Step, y0: Value, carry: Any) -> tuple[Value, Any]:
         z0, drift0, diffusion0 = carry
-        slope0 = drift0 * step.h
+        slope = drift0 * step.h
         if step.W is not None:
-            slope0 = slope0 + sde.apply(diffusion0, step.W)
-        z1 = y0 * 2.0 - z0 + slope0
-        drift1 = sde.f(step.t1, z1)
-        slope1 = drift1 * step.h
-        diffusion1 = None
+            slope = add_noise(sde, slope, diffusion0, step.W)
+        z1 = add_drift(slope - z0, y0, 2.0)
+        drift1, diffusion1 = sde.f(step.t1, z1), None
+        slope = add_drift(slope, drift1, step.h)
         if step.W is not None:
             diffusion1 = sde.g(step.t1, z1)
-            slope1 = slope1 + sde.apply(diffusion1, step.W)
-        return y0 + (slope0 + slope1) * 0.5, (z1, drift1, diffusion1)
+            slope = add_noise(sde, slope, diffusion1, step.W)
+        return add_drift(y0, slope, 0.5), (z1, drift1, diffusion1)
