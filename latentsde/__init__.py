@@ -13,6 +13,7 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from .brownian import VirtualBrownianTree
+    from .compat.torchsde import sdeint, sdeint_adjoint
     from .data import IrregularSeries, load_weather
     from .girsanov import PathKL
     from .models import LatentSDE, load
@@ -28,6 +29,8 @@ _HOMES = {
     "fit": "training",
     "load": "models",
     "load_weather": "data",
+    "sdeint": "compat.torchsde",
+    "sdeint_adjoint": "compat.torchsde",
     "solve": "solvers",
 }
 
@@ -41,6 +44,8 @@ __all__ = [
     "fit",
     "load",
     "load_weather",
+    "sdeint",
+    "sdeint_adjoint",
     "solve",
 ]
 

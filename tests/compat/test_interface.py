@@ -1,4 +1,4 @@
-"""Whoever knows torchsde 0.2.6's Brownian motion finds it here: names, arguments, answers."""
+"""Whoever knows torchsde 0.2.6 finds it here: names, arguments, and what its Brownian motion answers."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytest
 import torch
 import torchsde as theirs  # type: ignore[import-untyped, unused-ignore]
 
+import latentsde
 import latentsde.compat.torchsde as ours
 
 NAMES = ["BrownianInterval", "BrownianPath", "BrownianTree", "ReverseBrownian", "BaseBrownian"]
@@ -39,8 +40,21 @@ def test_signatures_are_torchsdes(name: str) -> None:
         assert bare(mine) == bare(original)
 
 
-def test_the_function_has_torchsdes_signature() -> None:
-    assert bare(ours.brownian_interval_like) == bare(theirs.brownian_interval_like)
+@pytest.mark.parametrize(
+    "name",
+    ["brownian_interval_like", "sdeint", "sdeint_adjoint", "BaseSDE", "SDEIto", "SDEStratonovich"],
+)
+def test_functions_and_sdes_have_torchsdes_signature(name: str) -> None:
+    assert bare(getattr(ours, name)) == bare(getattr(theirs, name))
+
+
+def test_every_public_name_is_there_and_no_other_is_pretended() -> None:
+    public = {name for name in vars(theirs) if not name.startswith("_")}
+    assert public and public <= set(vars(ours))
+    assert ours.__version__ == theirs.__version__
+    assert latentsde.sdeint is ours.sdeint and latentsde.sdeint_adjoint is ours.sdeint_adjoint
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = ours.no_such_name
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -50,7 +64,9 @@ def test_public_attributes_are_all_there(name: str) -> None:
 
 
 def test_settings_and_types_have_the_same_words() -> None:
-    for name in ("LEVY_AREA_APPROXIMATIONS", "NOISE_TYPES", "SDE_TYPES"):
+    names = [name for name in vars(theirs.settings) if name.isupper()]
+    assert "METHODS" in names
+    for name in names:
         mine, original = getattr(ours.settings, name), getattr(theirs.settings, name)
         assert mine.all() == original.all() and str(mine) == str(original)
         assert all(

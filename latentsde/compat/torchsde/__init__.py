@@ -1,4 +1,4 @@
-"""The Brownian motion of torchsde 0.2.6 by its own names and signatures, on `latentsde.brownian`.
+"""torchsde 0.2.6 by its own names and signatures, on `latentsde.solve` and `latentsde.brownian`.
 
     import latentsde.compat.torchsde as torchsde
 
@@ -13,10 +13,25 @@ For a package that imports torchsde itself, as diffusers and k-diffusion do, put
 (Where torchsde is not installed, diffusers offers that class in its module
 `diffusers.schedulers.scheduling_dpmsolver_sde` only.)
 
-A path is a function of (entropy, t0, t1, sample, time) alone: neither the order of the queries nor batch
-size, dtype or device changes it. Its numbers are not torchsde's, and these differ on purpose:
+On the same Brownian motion `sdeint` has torchsde's numbers, to rounding, where dt divides the intervals of
+ts. These differ on purpose:
 
-- `entropy=None` asks the operating system, not numpy's global generator.
+- Every time of ts is a step point, and an interval's steps are equal, of at most dt; torchsde adds dt up and
+  interpolates, which has the wrong law between its steps.
+- The state has any shape (batch, ...), and ts may decrease, be a numpy array, or be (times, batch).
+- milstein is right for coupled equations with scalar noise, where torchsde multiplies by the transposed
+  Jacobian; its grad_free takes the difference elsewhere. log_ode has its derivative from differences.
+- `logqp` divides by 1e-7 where a diagonal diffusion is 0; torchsde by 0.
+- `sdeint_adjoint` with reversible_heun has the exact gradient for any dt. With other methods the way back
+  takes the steps of the way there: adjoint_adaptive and its tolerances have no effect. Every tensor that f
+  and g depend on gets its gradient, not only parameters and adjoint_params. There is no double backward.
+- What torchsde refuses when the gradient is asked for is refused at once.
+- Methods that only `latentsde.solvers.METHODS` has may be named.
+
+A Brownian motion is a function of (entropy, t0, t1, sample, time) alone: neither the order of the queries nor
+batch size, dtype or device changes it. Its numbers are not torchsde's, and these differ on purpose:
+
+- `entropy=None`, and `bm=None` of the solvers, ask the operating system, no global generator.
 - ta > tb is answered; torchsde raises RuntimeError. A time outside by rounding is the end, without a warning.
 - A `BrownianPath` has no end; torchsde's has at t0 + 1.
 - Given W and H hold for the whole path whatever levy_area_approximation is; torchsde drops H for "none".
@@ -26,9 +41,12 @@ size, dtype or device changes it. Its numbers are not torchsde's, and these diff
 """
 
 from . import settings, types
+from .adjoint import sdeint_adjoint
 from .base import BaseBrownian
+from .base_sde import BaseSDE, SDEIto, SDEStratonovich
 from .interval import BrownianInterval, brownian_interval_like
 from .reverse import ReverseBrownian
+from .sdeint import sdeint
 from .started import BrownianPath, BrownianTree
 
 __version__ = "0.2.6"
@@ -37,18 +55,22 @@ __version__ = "0.2.6"
 
 def __getattr__(name: str) -> object:
     raise AttributeError(
-        f"latentsde.compat.torchsde has torchsde's Brownian motions, not {name!r}; "
-        "its solvers take them as bm=BrownianInterval(...)"
+        f"neither latentsde.compat.torchsde nor torchsde {__version__} has a public name {name!r}"
     )
 
 
 __all__ = [
     "BaseBrownian",
+    "BaseSDE",
     "BrownianInterval",
     "BrownianPath",
     "BrownianTree",
     "ReverseBrownian",
+    "SDEIto",
+    "SDEStratonovich",
     "brownian_interval_like",
+    "sdeint",
+    "sdeint_adjoint",
     "settings",
     "types",
 ]

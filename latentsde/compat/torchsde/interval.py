@@ -155,14 +155,25 @@ class BrownianInterval(BaseBrownian):
         if t0 <= time <= t1:
             return time
         end = t0 if time < t0 else t1
-        scale = max(abs(t0), abs(t1)) if math.isfinite(t1) else abs(t0)
-        slack = min(4 * torch.finfo(torch.float32).eps * scale, 1e-3 * (t1 - t0))
-        if abs(time - end) > slack:
+        if abs(time - end) > self._slack():
             warnings.warn(
                 f"time {time!r} is outside the Brownian motion's interval [{t0!r}, {t1!r}]; {end!r} is taken",
                 stacklevel=3,
             )
         return end
+
+    def _slack(self) -> float:
+        t0, t1 = self._t0, self._t1
+        scale = max(abs(t0), abs(t1)) if math.isfinite(t1) else abs(t0)
+        return min(4 * torch.finfo(torch.float32).eps * scale, 1e-3 * (t1 - t0))
+
+    def tree(self, times: Tensor) -> VirtualBrownianTree | None:
+        """The core's path with the same answers, where there is one and it reaches over all of `times`."""
+        if not isinstance(self._source, VirtualBrownianTree):
+            return None
+        slack = self._slack()
+        inside = (times >= self._t0 - slack) & (times <= self._t1 + slack)
+        return self._source if bool(inside.all()) else None
 
     @property
     def shape(self) -> tuple[int, ...]:

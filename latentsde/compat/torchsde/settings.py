@@ -17,6 +17,26 @@ class ContainerMeta(type):
         return item in cls.all()
 
 
+class METHODS(metaclass=ContainerMeta):
+    """The names that `method` and `adjoint_method` take."""
+
+    euler = "euler"
+    milstein = "milstein"
+    srk = "srk"
+    midpoint = "midpoint"
+    reversible_heun = "reversible_heun"
+    adjoint_reversible_heun = "adjoint_reversible_heun"
+    heun = "heun"
+    log_ode_midpoint = "log_ode"
+    euler_heun = "euler_heun"
+
+
+class METHOD_OPTIONS(metaclass=ContainerMeta):
+    """The keys that `options` and `adjoint_options` take."""
+
+    grad_free = "grad_free"
+
+
 class NOISE_TYPES(metaclass=ContainerMeta):
     """How the noise enters: what shape the diffusion has and what it may depend on."""
 
