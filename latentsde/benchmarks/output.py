@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 from latentsde.benchmarks.machine import describe
 from latentsde.benchmarks.machine import versions as installed_versions
 from latentsde.errors import InputError
+from latentsde.files import write_whole
 
 
 def say(line: str) -> None:
@@ -65,3 +68,15 @@ def check_directory(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--out {out} cannot be made ({error.strerror}); choose another name") from None
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """The rows as CSV, whole or not at all; their keys are the columns, None an empty cell."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, list(rows[0]) if rows else [], lineterminator="\n")
+            table.writeheader()
+            table.writerows(rows)
+
+    return write_whole(path, write)

@@ -1,0 +1,1 @@
+"""`latentsde bench adjoint-memory`: memory and time of gradients against the number of steps."""

@@ -1,0 +1,1 @@
+"""`latentsde bench solver`: `solve` beside the bare network, hand-written loops, torchsde and diffrax."""
