@@ -177,3 +177,52 @@ def test_adaptive_steps_have_gradients() -> None:
     _, adjoint = gradients(ours.sdeint_adjoint, sde, adjoint_adaptive=True, **arguments)
     size = max(float(x.abs().max()) for x in direct)
     assert max(float((a - b).abs().max()) for a, b in zip(adjoint, direct, strict=True)) < 0.1 * size
+
+
+class Encoded(nn.Module):
+    """A drift that reads a context, and the encoder that the context was computed by, in one module."""
+
+    noise_type, sde_type = "diagonal", "stratonovich"
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(3)
+        self.encoder = nn.Parameter(torch.randn(STATE, STATE, dtype=DOUBLE, generator=generator))
+        self.rate = nn.Parameter(torch.tensor(0.7, dtype=DOUBLE))
+        self.context: tuple[Tensor, ...] = ()
+
+    def encode(self) -> Tensor:
+        context = start() @ self.encoder
+        self.context = (torch.zeros(3), context)
+        return context
+
+    def f(self, t: Tensor, y: Tensor) -> Tensor:
+        return self.rate * torch.sin(y + t) + self.context[1]
+
+    def g(self, t: Tensor, y: Tensor) -> Tensor:
+        return 0.3 + 0.1 * torch.cos(y)
+
+
+@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.parametrize("method", ["reversible_heun", "midpoint"])
+def test_an_encoder_in_the_same_module_gets_its_gradient_once(method: str, given: bool) -> None:
+    sde, parts = Encoded(), []
+    for solver in (ours.sdeint, ours.sdeint_adjoint):
+        context = sde.encode()
+        named = {"adjoint_params": (context, sde.rate)} if given and solver is ours.sdeint_adjoint else {}
+        ys = solver(sde, start(), TS, bm=motion("diagonal"), method=method, dt=2.0**-9, **named)
+        parts.append(torch.autograd.grad(ys.square().sum(), list(sde.parameters())))
+    tolerance = 1e-10 if method == "reversible_heun" else 1e-3
+    assert_equal_to_rounding(parts[1], parts[0], tolerance)
+
+
+@pytest.mark.parametrize("method", ["reversible_heun", "midpoint"])
+def test_asking_to_keep_the_graph_is_no_wish_for_second_derivatives(method: str) -> None:
+    sde = Learned("diagonal", "stratonovich")
+    ys = ours.sdeint_adjoint(sde, start(), TS, bm=motion("diagonal"), method=method, dt=0.1)
+    kept = torch.autograd.grad(ys.square().sum(), sde.mixing, create_graph=True)
+    plain = torch.autograd.grad(
+        ours.sdeint_adjoint(sde, start(), TS, bm=motion("diagonal"), method=method, dt=0.1).square().sum(),
+        sde.mixing,
+    )
+    assert_equal_to_rounding(kept[0].detach(), plain[0])
