@@ -74,7 +74,8 @@ class Fields:
             g = _second(matrix)
         if functions.f_and_g_prod is not None and (f is None or g is None):
             drift, diffusion = together(_from_products(functions.f_and_g_prod, self.noise_type, noise_size))
-            f, g = f or drift, g or diffusion
+            f = drift if f is None else f
+            g = diffusion if g is None else g
         if f is None:
             raise ValueError("an SDE needs a drift: one of f, f_and_g or f_and_g_prod")
         if g is None:

@@ -114,7 +114,7 @@ def _times(ts: Any) -> Tensor:
 def _noise_size(noise_type: str, bm: Any) -> int | None:
     if noise_type == NOISE_TYPES.scalar:
         return 1
-    return None if bm is None else bm.shape[-1]
+    return bm.shape[-1] if bm is not None and len(bm.shape) else None
 
 
 def _path(bm: Any, use: Use, times: Tensor) -> Any:
