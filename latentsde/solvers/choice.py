@@ -5,8 +5,9 @@ from __future__ import annotations
 from .equation import Equation
 from .methods import METHODS, Method
 
-# The default is the first that fits: strong order 1 wherever the noise allows it, and the better drift first.
-_PREFERENCE = ("heun", "milstein", "euler")
+# The default is the first that fits: tsit5 for ODEs; for additive noise shark, at heun's cost of order 1.5,
+# where the path has the areas it needs; strong order 1 wherever else the noise allows it; euler.
+_PREFERENCE = ("tsit5", "shark", "heun", "milstein", "euler")
 
 
 def fits(method: Method, equation: Equation) -> bool:
@@ -20,15 +21,16 @@ def fits(method: Method, equation: Equation) -> bool:
     return right_calculus and right_noise
 
 
-def choose(method: str | Method | None, equation: Equation) -> tuple[str, Method]:
-    """The given method, or the default, and its name.
+def choose(method: str | Method | None, equation: Equation, *, areas: bool = False) -> tuple[str, Method]:
+    """The given method, or the default, and its name; `areas` says that the path has space-time Lévy areas.
 
     Raises:
         ValueError: it does not fit; the message names those that do.
     """
     fitting = sorted(key for key, known in METHODS.items() if fits(known, equation))
     if method is None:
-        method = next(key for key in _PREFERENCE if key in fitting)
+        able = [key for key in fitting if areas or METHODS[key].levy_area is None]
+        method = next(key for key in _PREFERENCE if key in able)
     if isinstance(method, Method):
         name, chosen = type(method).__name__, method
     elif method in METHODS:

@@ -86,8 +86,13 @@ class Equation:
         """f(t, y) h + g(t, y) W, what the equation does over a step if it stays as it is; W is None for an
         ODE.
         """
-        slope = self.f(t, y) * h
-        return slope if W is None else self._plus_noise(slope, self.g(t, y), W)
+        drift = self.f(t, y)
+        return self.slope_of(drift, None if W is None else self.g(t, y), h, W)
+
+    def slope_of(self, drift: Value, diffusion: Any, h: Any, W: Any) -> Value:
+        """f h + g W of values that are there already."""
+        slope = drift * h
+        return slope if W is None else self._plus_noise(slope, diffusion, W)
 
     def push(self, base: Value, t: Any, y: Value, h: Any, W: Any) -> Value:
         """base + f(t, y) h + g(t, y) W."""

@@ -66,7 +66,7 @@ def solve(
     _check(y0, dt, controller)
     first = y0[0] if isinstance(y0, State) else y0
     equation = Equation(sde)
-    name, chosen = choose(method, equation)
+    name, chosen = choose(method, equation, areas=_has_areas(path))
     differentiated = _adjoint(adjoint)
     differentiated.check(equation, chosen, name)
     times = read_times(ts, first.shape[0] if first.dim() else None)
@@ -177,6 +177,12 @@ def _check_path(path: Any, shape: Any, levy_area: str | None) -> None:
             raise ValueError(
                 'this method needs the space-time Lévy area of the path: make it with levy_area="space-time"'
             )
+
+
+def _has_areas(path: Any) -> bool:
+    """Whether H can be had: from a path that is still to be made it can."""
+    parts = path if isinstance(path, tuple) else (path,)
+    return all(part is None or getattr(part, "levy_area", None) is not None for part in parts)
 
 
 def _wanted_points(grid: StepGrid) -> list[bool]:

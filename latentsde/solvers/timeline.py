@@ -61,6 +61,10 @@ class Timeline:
     def steps(self) -> int:
         return self.grid.steps
 
+    def inputs(self) -> list[Tensor]:
+        """The tensors with gradients that the steps depend on: the requested times, where asked for."""
+        return [] if self._exact is None else [self._exact]
+
     def times(self) -> list[Tensor]:
         """The very tensors that f and g will be given at all points of the grid, from here on."""
         if self._times is None:
@@ -149,6 +153,10 @@ class Part:
 
     def __init__(self, whole: Timeline, start: int, stop: int) -> None:
         self.whole, self.start, self.steps = whole, start, stop - start
+
+    def inputs(self) -> list[Tensor]:
+        """As of the whole."""
+        return self.whole.inputs()
 
     @property
     def first(self) -> Any:

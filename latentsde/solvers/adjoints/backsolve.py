@@ -32,7 +32,7 @@ from ..state import State, Value, each, like, parts_of, with_gradient
 from .base import Adjoint, nothing_to_differentiate
 from .captured import captured_inputs
 from .sweep import Sweep, solve_and_sweep
-from .tape import Tape
+from .tape import Evaluation, Tape
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Weighted:
     in the step depends on it.
     """
 
-    def __init__(self, terms: tuple[tuple[float, list[Tensor | None]], ...] = ()) -> None:
+    def __init__(self, terms: tuple[tuple[float, Sequence[Tensor | None]], ...] = ()) -> None:
         self.terms = terms
 
     def __add__(self, other: Weighted) -> Weighted:
@@ -143,18 +143,9 @@ class AdjointEquation(Equation):
 
     def slope(self, t: Any, y: Any, h: Any, W: Any) -> Any:
         state, cotangent, _ = y
-        with torch.enable_grad():
-            leaf = with_gradient(state)
-            slope = self.forward.slope(t, leaf, h, W)
-        wrt = parts_of(leaf)
-        own, inputs = self.tape.products(parts_of(slope), parts_of(cotangent), wrt)
-        return State(
-            (
-                each(torch.Tensor.detach, slope),
-                each(torch.neg, like(state, own)),
-                Weighted(((-1.0, inputs),)),
-            )
-        )
+        evaluation = Evaluation(self.forward, t, state)
+        own, inputs = evaluation.products(self.tape, *evaluation.cotangents(cotangent, h, W))
+        return State((evaluation.slope(h, W), own * -1.0, Weighted(((-1.0, inputs),))))
 
     def push(self, base: Any, t: Any, y: Any, h: Any, W: Any) -> Any:
         return base + self.slope(t, y, h, W)
@@ -163,16 +154,24 @@ class AdjointEquation(Equation):
 class EulerSweep(BacksolveSweep):
     """Euler's steps of an Itô equation, from their ends."""
 
+    def __init__(self, problem: Problem, tape: Tape, y: Value, method: Method) -> None:
+        super().__init__(problem, tape, y, method)
+        self.diffusion: Any = None
+
     def back(self, step: Step) -> None:
         equation = self.problem.equation
         with torch.no_grad():
-            start: Any = self.y - equation.g_prod(step.t0, self.y, step.W)
-        with torch.enable_grad():
-            leaf = with_gradient(start)
-            slope = equation.slope(step.t0, leaf, step.h, step.W)
-        own = self.tape.pull(parts_of(slope), parts_of(self.cotangent), parts_of(leaf))
-        self.y = self.y - each(torch.Tensor.detach, slope)
-        self.cotangent = self.cotangent + like(leaf, own)
+            # For the predictor the step after this one has left a diffusion, at a state as near as it needs.
+            if self.diffusion is None:
+                self.diffusion = equation.g(step.t1, self.y)
+            start = self.y - equation.apply(self.diffusion, step.W)
+        evaluation = Evaluation(equation, step.t0, start)
+        self.diffusion = each(torch.Tensor.detach, evaluation.diffusion)
+        cotangents = evaluation.cotangents(self.cotangent, step.h, step.W)
+        own, inputs = evaluation.products(self.tape, *cotangents)
+        self.tape.add(inputs)
+        self.y = self.y - evaluation.slope(step.h, step.W)
+        self.cotangent = self.cotangent + own
 
 
 class InverseSweep(BacksolveSweep):

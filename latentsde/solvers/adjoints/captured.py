@@ -114,7 +114,7 @@ def _leaves_of_an_evaluation(problem: Problem, known: list[Tensor]) -> list[Tens
                 raise ValueError(
                     f"{type(sde).__name__} depends on a computed tensor that it does not hold; keep it as "
                     "an attribute of the SDE, name it in the adjoint's inputs (Backsolve(inputs=[...])), "
-                    'or take adjoint="checkpointed"'
+                    'or take adjoint="direct"'
                 )
             else:
                 todo.append(following)

@@ -7,15 +7,19 @@ With segments of √L of L steps the memory is O(√L) and the cost one more for
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch.utils.checkpoint import checkpoint
+from torch import Tensor
 
 from ..march import Problem, Trajectory, march
+from ..state import like, parts_of
 from ..timeline import Part
-from .base import Adjoint
+from .base import Adjoint, nothing_to_differentiate
+from .captured import captured_inputs
+from .sweep import rebuilt, tensors_of
 
 
 @dataclass(frozen=True)
@@ -24,9 +28,11 @@ class Checkpointed(Adjoint):
 
     Args:
         segment: steps between the states that are kept; by default the root of their number.
+        inputs: tensors that f or g depend on and the SDE does not hold.
     """
 
     segment: int | None = None
+    inputs: Sequence[Tensor] = ()
     name = "checkpointed"
 
     def __post_init__(self) -> None:
@@ -35,31 +41,97 @@ class Checkpointed(Adjoint):
 
     def solve(self, problem: Problem) -> Trajectory:
         steps = problem.timeline.steps
-        if not torch.is_grad_enabled() or steps == 0:
+        inputs = captured_inputs(problem, self.inputs) if torch.is_grad_enabled() else []
+        given = [*parts_of(problem.y0), *tensors_of(problem.carry), *problem.timeline.inputs()]
+        if steps == 0 or nothing_to_differentiate([*given, *inputs]):
             return march(problem)
-        problem.equation.forget()
+        inputs = [*inputs, *problem.timeline.inputs()]
         segment = self.segment or math.ceil(math.sqrt(steps))
-        y, carry = problem.y0, problem.start()
+        problem.equation.forget()
+        y, carry, total = problem.y0, problem.start(), None
         states: list[Any] = [y]
-        totals: Any = None
-        total: Any = None
+        totals: list[Tensor] | None = None
         for start in range(0, steps, segment):
             stop = min(start + segment, steps)
-            part = replace(
-                problem,
-                timeline=Part(problem.timeline, start, stop),
-                wanted=problem.wanted[start : stop + 1],
-            )
+            timeline = Part(problem.timeline, start, stop)
+            part = replace(problem, timeline=timeline, wanted=problem.wanted[start : stop + 1])
+            run = _Segment(part, y, carry)
+            trajectory = run.unpacked(_Checkpoint.apply(run, *parts_of(y), *tensors_of(carry), *inputs))
+            y, carry = trajectory.end, trajectory.carry
+            states.extend(trajectory.states)
+            if trajectory.totals is not None:
+                sums = [s if total is None else total + s for s in trajectory.totals]
+                totals = [*(totals or [torch.zeros_like(sums[0])]), *sums[:-1]]
+                total = sums[-1]
+        return Trajectory(states, totals, y, total, carry)
 
-            def run(y: Any, carry: Any, part: Problem = part) -> Any:
-                trajectory = march(replace(part, y0=y, carry=carry))
-                end, kept = trajectory.end, trajectory.states[1:]
-                return end, kept, trajectory.total, trajectory.totals, trajectory.carry
 
-            y, kept, sum_, sums, carry = checkpoint(run, y, carry, use_reentrant=False)
-            states.extend(kept)
-            if sums is not None:
-                totals = [sums[0]] if totals is None else totals
-                totals.extend(s if total is None else total + s for s in sums[1:])
-                total = sum_ if total is None else total + sum_
-        return Trajectory(states, totals, carry, y, total)
+class _Segment:
+    """Some steps as a function of plain tensors."""
+
+    def __init__(self, problem: Problem, y: Any, carry: Any) -> None:
+        self.problem, self.y, self.carry = problem, y, carry
+        self.count, self.count_carry = len(parts_of(y)), len(tensors_of(carry))
+        self.end: Trajectory | None = None
+
+    def __call__(self, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """(the states after the first, the end, the functional's totals, the carry) from (y, carry)."""
+        count = self.count
+        y = like(self.y, list(tensors[:count]))
+        carry = rebuilt(self.carry, list(tensors[count : count + self.count_carry]))
+        trajectory = march(replace(self.problem, y0=y, carry=carry))
+        self.end = trajectory
+        states = [x for state in (*trajectory.states[1:], trajectory.end) for x in parts_of(state)]
+        totals = [] if trajectory.totals is None else [*trajectory.totals[1:], trajectory.total]
+        return (*states, *totals, *tensors_of(trajectory.carry))  # type: ignore[return-value]
+
+    def unpacked(self, flat: Sequence[Tensor]) -> Trajectory:
+        """The trajectory of what a call returned, the totals with the one at the end, its start left out."""
+        known = self.end
+        assert known is not None
+        kept = len(known.states)  # without the start, with the end
+        states = [like(self.y, list(flat[k * self.count : (k + 1) * self.count])) for k in range(kept)]
+        rest = list(flat[kept * self.count :])
+        totals = None
+        if known.totals is not None:
+            totals, rest = rest[: len(known.totals)], rest[len(known.totals) :]
+        # The graph of the recomputation must not be kept alive by this object.
+        carry = rebuilt(known.carry, rest)
+        self.end = None
+        return Trajectory(states[:-1], totals, states[-1], None, carry)
+
+
+class _Checkpoint(torch.autograd.Function):
+    """A segment that keeps its start alone, and is taken again, on a tape, when gradients are asked for."""
+
+    @staticmethod
+    def forward(ctx: Any, run: _Segment, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.run = run
+        ctx.save_for_backward(*tensors)
+        # Not the tensors that came in: an output is a tensor of its own.
+        return tuple(x.clone() if any(x is t for t in tensors) else x for x in run(tensors))
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Tensor) -> Any:
+        run, saved = ctx.run, ctx.saved_tensors
+        twice = torch.is_grad_enabled()
+        count = run.count + run.count_carry
+        with torch.enable_grad():
+            # For second derivatives the recomputation hangs on what came in, else on leaves of its own.
+            start = [x if twice else x.detach().requires_grad_(x.is_floating_point()) for x in saved[:count]]
+            outputs = run((*start, *saved[count:]))
+        run.end = None
+        pairs = [(o, c) for o, c in zip(outputs, cotangents, strict=True) if o.requires_grad]
+        wanted = [k for k, x in enumerate((*start, *saved[count:])) if x.requires_grad]
+        everything = (*start, *saved[count:])
+        found = torch.autograd.grad(
+            [o for o, _ in pairs],
+            [everything[k] for k in wanted],
+            [c for _, c in pairs],
+            create_graph=twice,
+            allow_unused=True,
+        )
+        gradients: list[Tensor | None] = [None] * len(everything)
+        for k, gradient in zip(wanted, found, strict=True):
+            gradients[k] = gradient
+        return (None, *gradients)

@@ -22,7 +22,7 @@ from ..state import Value, each, like, parts_of, with_gradient
 from .base import Adjoint, nothing_to_differentiate
 from .captured import captured_inputs
 from .sweep import Sweep, solve_and_sweep, tensors_of
-from .tape import Tape
+from .tape import Evaluation, Tape
 
 
 @dataclass(frozen=True)
@@ -102,71 +102,44 @@ class HeunSweep(Sweep):
         super().__init__(problem, tape, y, carry)
         self.z: Any = carry[0]
         self.z_cotangent: Any = each(torch.zeros_like, self.z)
-        self.last: Any = None
-        self.f_cotangent: Any = None
-        self.g_cotangent: Any = None
+        self.evaluation: Evaluation | None = None
+        self.of_drift: Any = None
+        self.of_diffusion: Any = None
 
     def receive_carry(self, cotangents: Any) -> None:
-        self.z_cotangent, self.f_cotangent, self.g_cotangent = cotangents
+        self.z_cotangent, self.of_drift, self.of_diffusion = cotangents
 
     def back(self, step: Step) -> None:
-        if self.last is None:
-            self.last = self._evaluate(step.t1, self.z)
+        equation, h, W = self.problem.equation, step.h, step.W
+        at_end = self.evaluation or Evaluation(equation, step.t1, self.z)
         half = self.cotangent * 0.5
-        self._pass_to_slope(step, half)
-        slope1 = self._pull(step)
-        z0 = self.y * 2.0 - self.z - slope1
-        self.last = self._evaluate(step.t0, z0)
-        slope0 = self._slope(step)
-        self.y = self.y - (slope0 + slope1) * 0.5
-        self.z = z0
+        self._add(*at_end.cotangents(half, h, W))
+        self._pull(at_end)
+        slope1 = at_end.slope(h, W)
+        self.z = self.y * 2.0 - self.z - slope1
+        self.evaluation = at_start = Evaluation(equation, step.t0, self.z)
+        self.y = self.y - (at_start.slope(h, W) + slope1) * 0.5
         of_slope = half + self.z_cotangent
         self.cotangent = self.cotangent + self.z_cotangent * 2.0
         self.z_cotangent = self.z_cotangent * -1.0
-        self.f_cotangent = self.g_cotangent = None
-        self._pass_to_slope(step, of_slope)
+        self._add(*at_start.cotangents(of_slope, h, W))
 
-    def _evaluate(self, t: Any, z: Value) -> tuple[Value, Value, Any]:
-        equation = self.problem.equation
-        with torch.enable_grad():
-            leaf = with_gradient(z)
-            return leaf, equation.f(t, leaf), equation.g(t, leaf) if equation.has_noise else None
+    def _add(self, of_drift: Any, of_diffusion: Any) -> None:
+        self.of_drift = of_drift if self.of_drift is None else self.of_drift + of_drift
+        if of_diffusion is not None:
+            known = self.of_diffusion
+            self.of_diffusion = of_diffusion if known is None else known + of_diffusion
 
-    def _slope(self, step: Step) -> Value:
-        """f h + g W of the evaluation at hand."""
-        equation = self.problem.equation
-        _, drift, diffusion = self.last
-        with torch.no_grad():
-            slope = drift * step.h
-            return slope if step.W is None else slope + equation.apply(diffusion, step.W)
-
-    def _pass_to_slope(self, step: Step, cotangent: Value) -> None:
-        of_drift = cotangent * step.h
-        self.f_cotangent = of_drift if self.f_cotangent is None else self.f_cotangent + of_drift
-        if step.W is not None:
-            of_diffusion = self.problem.equation.transposed(cotangent, step.W)
-            known = self.g_cotangent
-            self.g_cotangent = of_diffusion if known is None else known + of_diffusion
-
-    def _pull(self, step: Step) -> Value:
-        """Pull the evaluation at hand, which is complete, and return its slope."""
-        slope = self._slope(step)
-        leaf, drift, diffusion = self.last
-        outputs, cotangents = parts_of(drift), parts_of(self.f_cotangent)
-        if diffusion is not None:
-            outputs, cotangents = outputs + parts_of(diffusion), cotangents + parts_of(self.g_cotangent)
-        own = self.tape.pull(outputs, cotangents, parts_of(leaf))
-        self.z_cotangent = self.z_cotangent + like(leaf, own)
-        return slope
+    def _pull(self, evaluation: Evaluation) -> None:
+        """Both steps that use it have left their cotangents: pull it."""
+        own, inputs = evaluation.products(self.tape, self.of_drift, self.of_diffusion)
+        self.tape.add(inputs)
+        self.z_cotangent = self.z_cotangent + own
+        self.of_drift = self.of_diffusion = None
 
     def finish(self) -> tuple[Value, list[Tensor | None]]:
         if self.problem.carry is not None:
-            return self.cotangent, [*tensors_of((self.z_cotangent, self.f_cotangent, self.g_cotangent))]
-        if self.last is not None:
-            leaf, drift, diffusion = self.last
-            outputs, cotangents = parts_of(drift), parts_of(self.f_cotangent)
-            if diffusion is not None:
-                outputs, cotangents = outputs + parts_of(diffusion), cotangents + parts_of(self.g_cotangent)
-            own = self.tape.pull(outputs, cotangents, parts_of(leaf))
-            self.z_cotangent = self.z_cotangent + like(leaf, own)
+            return self.cotangent, [*tensors_of((self.z_cotangent, self.of_drift, self.of_diffusion))]
+        if self.evaluation is not None:
+            self._pull(self.evaluation)
         return self.cotangent + self.z_cotangent, []

@@ -8,12 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..equation import Equation
+from ..state import Value, like, parts_of, with_gradient
+
+# What torch.autograd.grad calls when it has checked its arguments. The checks cost 40 microseconds, as much as
+# the product of a small network itself, and are made for every step.
+_run_backward = torch.autograd.Variable._execution_engine.run_backward
+
 
 class Tape:
     """Pulls cotangents back through one evaluation after the other; what reaches `inputs` is added up."""
 
     def __init__(self, inputs: Sequence[Tensor]) -> None:
-        self.inputs = list(inputs)
+        self.inputs = tuple(inputs)
         self.gradients: list[Tensor | None] = [None] * len(self.inputs)
 
     def pull(self, outputs: Sequence[Any], cotangents: Sequence[Any], wrt: Sequence[Tensor]) -> list[Tensor]:
@@ -24,20 +31,27 @@ class Tape:
 
     def products(
         self, outputs: Sequence[Any], cotangents: Sequence[Any], wrt: Sequence[Tensor]
-    ) -> tuple[list[Tensor], list[Tensor | None]]:
+    ) -> tuple[list[Tensor], Sequence[Tensor | None]]:
         """The cotangents of `wrt` and of the inputs, None for those that the outputs do not depend on."""
         pairs = [(o, c) for o, c in zip(outputs, cotangents, strict=True) if o.requires_grad]
         if not pairs:
             return [torch.zeros_like(x) for x in wrt], [None] * len(self.inputs)
-        found = torch.autograd.grad(
-            [o for o, _ in pairs], [*wrt, *self.inputs], [c for _, c in pairs], allow_unused=True
+        # The cotangents have the outputs' shapes and types; unreachable inputs are allowed, nothing is kept.
+        found = _run_backward(
+            tuple(o for o, _ in pairs),
+            tuple(c for _, c in pairs),
+            False,
+            False,
+            (*wrt, *self.inputs),
+            allow_unreachable=True,
+            accumulate_grad=False,
         )
         count = len(wrt)
         own = [
             torch.zeros_like(x) if gradient is None else gradient
             for x, gradient in zip(wrt, found[:count], strict=True)
         ]
-        return own, list(found[count:])
+        return own, found[count:]
 
     def add(self, gradients: Sequence[Tensor | None], scale: float = 1.0) -> None:
         """Add `scale` times the given gradients of the inputs."""
@@ -53,3 +67,34 @@ class Tape:
             terms.append(gradient)
         if sums:
             torch._foreach_add_(sums, terms, alpha=scale)
+
+
+class Evaluation:
+    """f and g at one state, on a tape of their own: their slope f h + g W, and its products."""
+
+    def __init__(self, equation: Equation, t: Any, y: Value) -> None:
+        self.equation = equation
+        with torch.enable_grad():
+            self.leaf = with_gradient(y)
+            self.drift = equation.f(t, self.leaf)
+            self.diffusion = equation.g(t, self.leaf) if equation.has_noise else None
+
+    def slope(self, h: Any, W: Any) -> Value:
+        """f h + g W, off the tape."""
+        with torch.no_grad():
+            return self.equation.slope_of(self.drift, self.diffusion, h, W)
+
+    def cotangents(self, cotangent: Any, h: Any, W: Any) -> tuple[Any, Any]:
+        """Those of f and g from the slope's."""
+        return cotangent * h, None if W is None else self.equation.transposed(cotangent, W)
+
+    def products(self, tape: Tape, of_drift: Any, of_diffusion: Any) -> tuple[Any, Sequence[Tensor | None]]:
+        """The cotangents of the state and of the tape's inputs from those of f and g."""
+        outputs, cotangents = parts_of(self.drift), parts_of(of_drift)
+        if of_diffusion is not None:
+            outputs, cotangents = (
+                [*outputs, *parts_of(self.diffusion)],
+                [*cotangents, *parts_of(of_diffusion)],
+            )
+        own, inputs = tape.products(outputs, cotangents, parts_of(self.leaf))
+        return like(self.leaf, own), inputs
