@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from latentsde.cli.options import whole
-from latentsde.errors import quote
+from latentsde.errors import InputError, quote
 
 bench = typer.Typer(rich_markup_mode=None)
 
@@ -60,6 +60,12 @@ def _sizes(text: str) -> str:
             raise typer.BadParameter(
                 f"{quote(part)} is not a size; write samples x channels x hidden like 32x4x32,256x4x64"
             )
+    return text
+
+
+def _device(text: str) -> str:
+    if text not in ("cpu", "cuda"):
+        raise typer.BadParameter(f"{quote(text)} is not a device; write cpu or cuda")
     return text
 
 
@@ -121,10 +127,18 @@ def solver(
 
 
 @bench.command("adjoint-memory", short_help="Memory of gradients against the number of steps: torchsde.")
-def adjoint_memory(threads: Threads = 2, out: Out = OUT, quick: Quick = False) -> None:
+def adjoint_memory(
+    threads: Threads = 2,
+    device: Annotated[
+        str, typer.Option("--device", parser=_device, metavar="cpu|cuda", help="Where to solve.")
+    ] = "cpu",
+    out: Out = OUT,
+    quick: Quick = False,
+) -> None:
     """Peak memory and time of a forward and backward solve against its number of steps, 15 minutes.
 
-    Every point is a process of its own. What would not fit into the free memory is predicted from the
+    Every point is a process of its own. On cpu memory is what the process is resident in, on cuda what
+    torch allocates there (which diffrax's does not count, so that it is left out). What would not fit into the free memory is predicted from the
     points before it, and left out.
 
     \b
@@ -135,4 +149,9 @@ def adjoint_memory(threads: Threads = 2, out: Out = OUT, quick: Quick = False) -
     from latentsde.benchmarks.adjoint_memory.plan import FULL, QUICK
     from latentsde.benchmarks.adjoint_memory.run import run
 
-    run(QUICK if quick else FULL, threads=threads, out=out)
+    if device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise InputError("--device cuda: torch finds no CUDA device here; use --device cpu")
+    run(replace(QUICK if quick else FULL, device=device), threads=threads, out=out)

@@ -9,11 +9,16 @@ from typing import Any
 
 import pytest
 
+from latentsde.benchmarks.adjoint_memory import plan as memory_plan
+from latentsde.benchmarks.adjoint_memory import run as adjoint_memory
 from latentsde.benchmarks.brownian import run as brownian
-from latentsde.benchmarks.brownian.plan import FULL, QUICK, Plan
+from latentsde.benchmarks.brownian.plan import FULL, QUICK
+from latentsde.benchmarks.solver import plan as solver_plan
+from latentsde.benchmarks.solver import run as solver
 from tests.cli.commands import latentsde, refused
 
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "brownian.py"
+SCRIPTS = Path(__file__).resolve().parents[2] / "benchmarks"
+COMMANDS = ("brownian", "solver", "adjoint-memory")
 
 
 @pytest.fixture
@@ -21,16 +26,45 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What the command would have measured."""
     calls: list[dict[str, Any]] = []
 
-    def record(plan: Plan, **options: Any) -> None:
+    def record(plan: Any, **options: Any) -> None:
         calls.append({"plan": plan, **options})
 
-    monkeypatch.setattr(brownian, "run", record)
+    for module in (brownian, solver, adjoint_memory):
+        monkeypatch.setattr(module, "run", record)
     return calls
 
 
-def test_the_defaults_are_the_full_plan_on_two_threads(asked: list[dict[str, Any]]) -> None:
-    assert latentsde("bench", "brownian").code == 0
-    assert asked == [{"plan": FULL, "threads": 2, "out": Path("runs/bench")}]
+def test_the_defaults_are_the_full_plans_on_two_threads(asked: list[dict[str, Any]]) -> None:
+    for command in COMMANDS:
+        assert latentsde("bench", command).code == 0
+    plans = [FULL, solver_plan.FULL, memory_plan.FULL]
+    assert asked == [{"plan": plan, "threads": 2, "out": Path("runs/bench")} for plan in plans]
+
+
+def test_quick_takes_the_quick_plans(asked: list[dict[str, Any]]) -> None:
+    for command in COMMANDS:
+        assert latentsde("bench", command, "--quick").code == 0
+    assert [call["plan"] for call in asked] == [QUICK, solver_plan.QUICK, memory_plan.QUICK]
+
+
+def test_sizes_and_rounds_reach_the_solvers_plan(asked: list[dict[str, Any]]) -> None:
+    options = ("--quick", "--rounds", "7", "--sizes", "2x3x4,5x6x7")
+    assert latentsde("bench", "solver", *options).code == 0
+    plan = asked[0]["plan"]
+    assert (plan.rounds, plan.budget) == (7, solver_plan.QUICK.budget)
+    assert plan.sizes == (solver_plan.Size(2, 3, 4), solver_plan.Size(5, 6, 7))
+
+
+@pytest.mark.parametrize("text", ["2x3", "2x3x4,", "2x3x0", "2x3xmany", "2x3x-4"])
+def test_a_size_that_is_none_ends_with_one_line(text: str, asked: list[dict[str, Any]]) -> None:
+    message = refused(latentsde("bench", "solver", "--sizes", text))
+    assert "'--sizes'" in message and "32x4x32" in message and asked == []
+
+
+def test_a_device_that_is_none_ends_with_one_line(asked: list[dict[str, Any]]) -> None:
+    assert "'--device'" in refused(latentsde("bench", "adjoint-memory", "--device", "tpu"))
+    assert latentsde("bench", "adjoint-memory", "--device", "cpu").code == 0
+    assert [call["plan"].device for call in asked] == ["cpu"]
 
 
 def test_options_reach_the_plan(asked: list[dict[str, Any]], tmp_path: Path) -> None:
@@ -69,20 +103,23 @@ def test_a_file_for_a_directory_is_refused_at_once(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == ""
 
 
-@pytest.mark.parametrize("arguments", [("bench",), ("bench", "--help"), ("bench", "brownian", "--help")])
-def test_help_shows_an_example(arguments: tuple[str, ...]) -> None:
-    ending = latentsde(*arguments)
+@pytest.mark.parametrize("command", [None, *COMMANDS])
+def test_help_shows_an_example(command: str | None) -> None:
+    ending = latentsde("bench", *([command] if command else []), "--help")
     assert ending.code == 0 and ending.err == ""
-    assert "latentsde bench brownian --quick" in ending.out.split("Example:")[1]
+    assert f"latentsde bench {command or 'brownian'}" in ending.out.split("Example:")[1]
 
 
 def test_the_overview_names_it() -> None:
     assert "\n  bench " in latentsde().out
+    assert all(f"\n  {command} " in latentsde("bench").out for command in COMMANDS)
 
 
-def test_the_script_is_the_same_command() -> None:
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_script_is_the_same_command(command: str) -> None:
+    script = SCRIPTS / f"{command.replace('-', '_')}.py"
     done = subprocess.run(
-        [sys.executable, SCRIPT, "--rounds", "0"], capture_output=True, text=True, check=False
+        [sys.executable, script, "--threads", "0"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert done.stderr.startswith("error: ") and "--rounds" in done.stderr and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: ") and "--threads" in done.stderr and done.stderr.count("\n") == 1

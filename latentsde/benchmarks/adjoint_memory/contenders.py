@@ -38,8 +38,10 @@ class Contender:
     def ours(self) -> bool:
         return self.adjoint not in ("sdeint", "sdeint_adjoint", "diffrax")
 
-    def missing(self) -> str | None:
+    def missing(self, device: str = "cpu") -> str | None:
         """Why it cannot be measured; None where it can."""
+        if self.adjoint == "diffrax" and device != "cpu":
+            return "jax allocates by itself"
         if self.ours:
             return Ours(self.kind, self.method, self.adjoint, backward=True).missing()
         return missing(*(("jax", "diffrax") if self.adjoint == "diffrax" else ("torchsde",)))

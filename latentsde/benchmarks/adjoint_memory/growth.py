@@ -90,7 +90,7 @@ Measure = Callable[[Solve], tuple[float, float]]
 
 def grow(contender: Contender, plan: Plan, threads: int, measure: Measure | None = None) -> Growth:
     """Measure a contender at every number of steps that fits; a solve that fails ends it with the reason."""
-    absent = contender.missing()
+    absent = contender.missing(plan.device)
     if absent:
         return Growth(contender, (), absent)
     points: list[Point] = []
