@@ -137,9 +137,9 @@ def adjoint_memory(
 ) -> None:
     """Peak memory and time of a forward and backward solve against its number of steps, 15 minutes.
 
-    Every point is a process of its own. On cpu memory is what the process is resident in, on cuda what
-    torch allocates there (which diffrax's does not count, so that it is left out). What would not fit into the free memory is predicted from the
-    points before it, and left out.
+    Every point is a process of its own. Memory is what the process is resident in, on cuda what torch
+    allocates there. What would not fit into the free memory is predicted from the points before it, and
+    left out.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""The figure: peak memory against steps with the contenders' names at the lines' ends, and the time of a step."""
+"""The figure: peak memory against steps, the contenders' names at the lines' ends; the time of a step."""
 
 from __future__ import annotations
 

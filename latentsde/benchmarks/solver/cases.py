@@ -109,6 +109,10 @@ def _bare(size: Size, plan: Plan) -> Iterator[Case]:
         yield _case(
             BARE, f"{ours.method}, {ours.kind}", size, plan, ours, _evaluations(ours, size, plan), bar
         )
+    # What is left of the bar to a solver: the sums and products alone cost this much.
+    by_hand = partial(peers.hand_loop, "ito", "euler", size, plan.steps, backward=False)
+    evaluations = partial(peers.bare, "ito", size, plan.steps, plan.steps)
+    yield Case(BARE, "for comparison: a hand-written euler loop", size, by_hand, evaluations)
 
 
 def _evaluations(ours: Ours, size: Size, plan: Plan) -> Callable[[], Contender]:

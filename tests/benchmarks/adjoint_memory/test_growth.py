@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -122,4 +123,4 @@ def test_names_are_moved_apart_and_stay_in_order() -> None:
     assert spread([0.1, 0.5, 0.9], 0.1) == pytest.approx([0.1, 0.5, 0.9])
     assert spread([0.5, 0.5, 0.5], 0.1) == pytest.approx([0.4, 0.5, 0.6])
     places = spread([0.1, 0.12, 0.13, 0.25, 0.9], 0.1)
-    assert all(later - earlier >= 0.1 - 1e-9 for earlier, later in zip(places, places[1:], strict=False))
+    assert all(later - earlier >= 0.1 - 1e-9 for earlier, later in pairwise(places))

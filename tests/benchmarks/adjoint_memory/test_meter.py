@@ -1,4 +1,4 @@
-"""The meter tells what work allocates: its peak, not what came before it, and not what was freed on the way."""
+"""The meter tells what work allocates at its peak: not what came before, nor what was freed on the way."""
 
 from __future__ import annotations
 

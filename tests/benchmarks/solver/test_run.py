@@ -1,4 +1,4 @@
-"""`latentsde bench solver` end to end on a tiny problem, so that it cannot rot. Nothing here judges a time."""
+"""`latentsde bench solver` end to end on a tiny problem, so that it cannot rot. Nothing judges a time."""
 
 from __future__ import annotations
 
