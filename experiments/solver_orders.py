@@ -38,7 +38,7 @@ DOUBLE = torch.float64
 NOISES = ("diagonal", "scalar", "additive", "commutative", "general")
 CHANNELS = {"diagonal": 2, "scalar": 1, "additive": 3, "commutative": 2, "general": 2}
 LEVELS = (3, 4, 5, 6, 7)
-ODE_LEVELS = (2, 3, 4, 5, 6)
+ODE_LEVELS = (3, 4, 5, 6, 7)
 FINE = 11
 SAMPLES = 400
 Y0 = torch.tensor([1.0, -0.7], dtype=DOUBLE)
@@ -98,10 +98,11 @@ class Nonlinear:
 
 
 class Wave:
-    """dy/dt = (cos 3t + sin y, ...), a nonlinear ODE that depends on time."""
+    """A driven, nonlinear oscillator: an ODE that depends on time."""
 
     def f(self, t: Tensor, y: Tensor) -> Tensor:
-        return torch.cos(3.0 * t) + torch.sin(2.0 * y)
+        a, b = y.unbind(-1)
+        return torch.stack([3.0 * b + torch.cos(5.0 * t), -3.0 * torch.sin(a) * (1.0 + 0.2 * b * b)], -1)
 
 
 class Linear:

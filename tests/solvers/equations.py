@@ -100,17 +100,28 @@ class Growth:
         return y0 * math.exp(math.sin(end) - math.sin(start) - 0.3 * (end - start))
 
 
-class Learned(nn.Module):
-    """Nonlinear, explicit in time, with parameters in drift and diffusion; elementwise but for the noise."""
+class LearnedDrift(nn.Module):
+    """A nonlinear ODE, explicit in time, with parameters; elementwise."""
 
-    def __init__(self, noise_type: str, sde_type: str) -> None:
+    noise_type = "none"
+
+    def __init__(self) -> None:
         super().__init__()
-        self.noise_type, self.sde_type = noise_type, sde_type
         self.rate = nn.Parameter(torch.tensor(0.7, dtype=DOUBLE))
         self.size = nn.Parameter(torch.tensor(0.4, dtype=DOUBLE))
 
     def f(self, t: Tensor, y: Tensor) -> Tensor:
-        return torch.sin(self.rate * y + t) - 0.3 * y
+        return torch.sin(self.rate * y + t) - 0.75 * self.size * y
+
+
+class Learned(LearnedDrift):
+    """Nonlinear, explicit in time, with parameters in drift and diffusion; elementwise but for the noise."""
+
+    noise_type: str
+
+    def __init__(self, noise_type: str, sde_type: str) -> None:
+        super().__init__()
+        self.noise_type, self.sde_type = noise_type, sde_type
 
     def g(self, t: Tensor, y: Tensor) -> Tensor:
         if self.noise_type == "additive":
@@ -121,10 +132,12 @@ class Learned(nn.Module):
             return column
         if self.noise_type == "scalar":
             return column.unsqueeze(-1)
+        if self.noise_type == "commutative":
+            return torch.stack([column, -0.5 * column], -1)
         return torch.stack([column, self.size * torch.sin(y)], -1)
 
 
-NOISES = {"diagonal": None, "scalar": 1, "additive": 2, "general": 2}
+NOISES = {"diagonal": None, "scalar": 1, "additive": 2, "commutative": 2, "general": 2}
 
 
 def noise_shape(noise_type: str, y: Tensor) -> tuple[int, ...]:
@@ -134,16 +147,17 @@ def noise_shape(noise_type: str, y: Tensor) -> tuple[int, ...]:
 
 
 class Bound:
-    """`Learned` with other tensors for its parameters."""
+    """`Learned` or `LearnedDrift` with other tensors for its parameters."""
 
-    def __init__(self, equation: Learned, values: dict[str, Tensor]) -> None:
+    def __init__(self, equation: LearnedDrift, values: dict[str, Tensor]) -> None:
         self.equation, self.values = equation, values
-        self.noise_type, self.sde_type = equation.noise_type, equation.sde_type
+        if isinstance(equation, Learned):
+            self.noise_type, self.sde_type, self.g = equation.noise_type, equation.sde_type, self._g
 
     def f(self, t: Tensor, y: Tensor) -> Tensor:
         return torch.func.functional_call(Calling(self.equation, "f"), self._named(), (t, y))
 
-    def g(self, t: Tensor, y: Tensor) -> Tensor:
+    def _g(self, t: Tensor, y: Tensor) -> Tensor:
         return torch.func.functional_call(Calling(self.equation, "g"), self._named(), (t, y))
 
     def _named(self) -> dict[str, Tensor]:
@@ -153,7 +167,7 @@ class Bound:
 class Calling(torch.nn.Module):
     """A module whose call is one of another module's methods."""
 
-    def __init__(self, equation: Learned, name: str) -> None:
+    def __init__(self, equation: LearnedDrift, name: str) -> None:
         super().__init__()
         self.equation, self.name = equation, name
 
@@ -164,48 +178,56 @@ class Calling(torch.nn.Module):
 class Counted:
     """An equation that counts for itself how often it is asked."""
 
-    def __init__(self, equation: Learned) -> None:
+    def __init__(self, equation: LearnedDrift) -> None:
         self.equation = equation
-        self.noise_type, self.sde_type = equation.noise_type, equation.sde_type
         self.drifts = self.diffusions = 0
+        if isinstance(equation, Learned):
+            self.noise_type, self.sde_type, self.g = equation.noise_type, equation.sde_type, self._g
 
     def f(self, t: Tensor, y: Tensor) -> Tensor:
         self.drifts += 1
         return self.equation.f(t, y)
 
-    def g(self, t: Tensor, y: Tensor) -> Tensor:
+    def _g(self, t: Tensor, y: Tensor) -> Tensor:
         self.diffusions += 1
+        assert isinstance(self.equation, Learned)
         return self.equation.g(t, y)
 
 
 class Oscillator:
-    """dx = v dt, dv = -(x + t) dt + (0.3 + 0.2 sin v) dW as one diagonal equation."""
+    """dx = v dt, dv = -(x + t) dt + (0.3 + 0.2 sin v) dW as one diagonal equation; with additive noise the
+    sine is that of t, with none there is no dW.
+    """
 
-    noise_type = "diagonal"
-
-    def __init__(self, calculus: str) -> None:
-        self.sde_type = calculus
+    def __init__(self, noise: str, calculus: str) -> None:
+        if noise != "none":
+            self.noise_type, self.sde_type, self.additive = "diagonal", calculus, noise == "additive"
+            self.g = self._g
 
     def f(self, t: Tensor, y: Tensor) -> Tensor:
         x, v = y[..., :1], y[..., 1:]
         return torch.cat([v, -x - t], -1)
 
-    def g(self, t: Tensor, y: Tensor) -> Tensor:
+    def _g(self, t: Tensor, y: Tensor) -> Tensor:
         v = y[..., 1:]
-        return torch.cat([torch.zeros_like(v), 0.3 + 0.2 * torch.sin(v)], -1)
+        phase = t + 0.0 * v if self.additive else v
+        return torch.cat([torch.zeros_like(v), 0.3 + 0.2 * torch.sin(phase)], -1)
 
 
 class InTuples:
     """`Oscillator` with the state (x, v), and nothing for the noise of x."""
 
     def __init__(self, joint: Oscillator) -> None:
-        self.joint, self.noise_type, self.sde_type = joint, joint.noise_type, joint.sde_type
+        self.joint = joint
+        if hasattr(joint, "g"):
+            self.noise_type, self.sde_type, self.additive = joint.noise_type, joint.sde_type, joint.additive
+            self.g = self._g
 
     def f(self, t: Tensor, y: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         drift = self.joint.f(t, torch.cat(y, -1))
         return drift[..., :1], drift[..., 1:]
 
-    def g(self, t: Tensor, y: tuple[Tensor, Tensor]) -> tuple[None, Tensor]:
+    def _g(self, t: Tensor, y: tuple[Tensor, Tensor]) -> tuple[None, Tensor]:
         return None, self.joint.g(t, torch.cat(y, -1))[..., 1:]
 
 

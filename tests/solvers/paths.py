@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,16 +13,25 @@ from latentsde.brownian import Increments
 from tests.solvers.equations import DOUBLE
 
 
+class SmoothIncrements(NamedTuple):
+    W: Tensor
+    H: Tensor
+    A: Tensor
+
+
 class Smooth:
-    """A differentiable function of time in the place of a Brownian path."""
+    """Sines of time in the place of a Brownian path; of their Lévy areas, which are of order h³, nothing."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
 
-    def increments(self, times: Tensor) -> Increments:
+    def increments(self, times: Tensor) -> SmoothIncrements:
         frequencies = 1.0 + torch.arange(math.prod(self.shape), dtype=DOUBLE).view(self.shape) / 4
-        at = torch.sin(times.view(-1, *(1,) * len(self.shape)) * frequencies)
-        return Increments(at.diff(dim=0), None)
+        times = times.view(-1, *(1,) * len(self.shape))
+        at, integral = torch.sin(times * frequencies), -torch.cos(times * frequencies) / frequencies
+        W = at.diff(dim=0)
+        H = integral.diff(dim=0) / times.diff(dim=0) - at[:-1] - 0.5 * W
+        return SmoothIncrements(W, H, W.new_zeros(*W.shape, W.shape[-1]))
 
 
 class Column:
@@ -31,4 +41,6 @@ class Column:
         self.path, self.channel, self.shape = path, channel, (path.shape[0], 1)
 
     def increments(self, times: Tensor) -> Increments:
-        return Increments(self.path.increments(times).W[..., self.channel : self.channel + 1], None)
+        one = slice(self.channel, self.channel + 1)
+        W, H = self.path.increments(times)
+        return Increments(W[..., one], None if H is None else H[..., one])

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from latentsde import VirtualBrownianTree, solve
 from latentsde.solvers import METHODS, Method, Order
+from latentsde.solvers.equation import Equation
 from latentsde.solvers.methods import Step
 from latentsde.solvers.methods.base import ANY_NOISE, BOTH
-from latentsde.solvers.sde import Equation
 from tests.significance import bound, mean_z, variance_z
 from tests.solvers.equations import DOUBLE, Growth, Learned
 from tests.solvers.solver_test_case import SolverTestCase
@@ -22,52 +22,172 @@ from tests.solvers.solver_test_case import SolverTestCase
 class TestEuler(SolverTestCase):
     __test__ = True
     method = "euler"
-    ode_order = 1
-    drift_evaluations = (1, 0)
-    diffusion_evaluations = (1, 0)
-
-
-class TestMilstein(SolverTestCase):
-    __test__ = True
-    method = "milstein"
-    ode_order = 1
-    drift_evaluations = (1, 0)
-    diffusion_evaluations = (2, 0)
-    additive_diffusion_evaluations = (1, 0)
-
-
-class TestHeun(SolverTestCase):
-    __test__ = True
-    method = "heun"
-    ode_order = 2
-    drift_evaluations = (2, 0)
-    diffusion_evaluations = (2, 0)
-
-
-class TestMidpoint(SolverTestCase):
-    __test__ = True
-    method = "midpoint"
-    ode_order = 2
-    drift_evaluations = (2, 0)
-    diffusion_evaluations = (2, 0)
-
-
-class TestReversibleHeun(SolverTestCase):
-    __test__ = True
-    method = "reversible_heun"
-    # On the linear equations here; on nonlinear ones it stays below the other methods of order 1.
-    better_than_declared: ClassVar = {"diagonal": 1.0, "scalar": 1.0}
-    ode_order = 2
-    drift_evaluations = (1, 1)
-    diffusion_evaluations = (1, 1)
+    drift_evaluations: ClassVar = {"": (1, 0)}
+    diffusion_evaluations: ClassVar = {"": (1, 0)}
+    smooth_order = 1.0
 
 
 class TestBridgedEuler(SolverTestCase):
     __test__ = True
     method = "bridged_euler"
-    ode_order = None
-    drift_evaluations = (1, 0)
-    diffusion_evaluations = (1, 0)
+    drift_evaluations: ClassVar = {"": (1, 0)}
+    diffusion_evaluations: ClassVar = {"": (1, 0)}
+
+
+class TestMilstein(SolverTestCase):
+    __test__ = True
+    method = "milstein"
+    drift_evaluations: ClassVar = {"": (1, 0)}
+    # In the Itô reading of commutative noise one more for each of the two channels.
+    diffusion_evaluations: ClassVar = {"": (2, 0), "additive": (1, 0), "commutative-ito": (3, 0)}
+    smooth_order = 1.0
+
+
+class TestMilsteinDerivative(SolverTestCase):
+    __test__ = True
+    method = "milstein_derivative"
+    drift_evaluations: ClassVar = {"": (1, 0)}
+    diffusion_evaluations: ClassVar = {"": (2, 0), "additive": (1, 0), "commutative-ito": (3, 0)}
+    smooth_order = 1.0
+
+
+class TestSRK(SolverTestCase):
+    __test__ = True
+    method = "srk"
+    drift_evaluations: ClassVar = {"": (3, 0), "additive": (2, 0)}
+    diffusion_evaluations: ClassVar = {"": (4, 0), "additive": (2, 0)}
+    weak: ClassVar = {"diagonal": 1.5, "scalar": 1.5, "additive": 2.0}
+
+
+class TestEulerHeun(SolverTestCase):
+    __test__ = True
+    method = "euler_heun"
+    drift_evaluations: ClassVar = {"": (1, 0)}
+    diffusion_evaluations: ClassVar = {"": (2, 0)}
+    smooth_order = 1.0
+
+
+class TestHeun(SolverTestCase):
+    __test__ = True
+    method = "heun"
+    drift_evaluations: ClassVar = {"": (2, 0)}
+    diffusion_evaluations: ClassVar = {"": (2, 0)}
+    weak: ClassVar = {"additive": 2.0}
+    error_order = 2.0
+
+
+class TestMidpoint(SolverTestCase):
+    __test__ = True
+    method = "midpoint"
+    drift_evaluations: ClassVar = {"": (2, 0)}
+    diffusion_evaluations: ClassVar = {"": (2, 0)}
+    weak: ClassVar = {"additive": 2.0}
+
+
+class TestRalston(SolverTestCase):
+    __test__ = True
+    method = "ralston"
+    drift_evaluations: ClassVar = {"": (2, 0)}
+    diffusion_evaluations: ClassVar = {"": (2, 0)}
+    weak: ClassVar = {"additive": 2.0}
+
+
+class TestEES25(SolverTestCase):
+    __test__ = True
+    method = "ees25"
+    drift_evaluations: ClassVar = {"": (3, 0)}
+    diffusion_evaluations: ClassVar = {"": (3, 0)}
+    weak: ClassVar = {"additive": 2.0}
+
+
+class TestLogODE(SolverTestCase):
+    __test__ = True
+    method = "log_ode"
+    drift_evaluations: ClassVar = {"": (2, 0)}
+    # One for each of the two channels of noise that does not commute.
+    diffusion_evaluations: ClassVar = {"": (2, 0), "general": (4, 0)}
+    weak: ClassVar = {"additive": 2.0}
+
+
+class TestReversibleHeun(SolverTestCase):
+    __test__ = True
+    method = "reversible_heun"
+    drift_evaluations: ClassVar = {"": (1, 1)}
+    diffusion_evaluations: ClassVar = {"": (1, 1)}
+    weak: ClassVar = {"additive": 2.0}
+
+
+class TestSEA(SolverTestCase):
+    __test__ = True
+    method = "sea"
+    smooth_order = 1.0
+    drift_evaluations: ClassVar = {"": (1, 0)}
+    # Once, to see how many channels there are.
+    diffusion_evaluations: ClassVar = {"": (1, 1)}
+
+
+class TestShARK(SolverTestCase):
+    __test__ = True
+    method = "shark"
+    drift_evaluations: ClassVar = {"": (2, 0)}
+    diffusion_evaluations: ClassVar = {"": (2, 0)}
+    weak: ClassVar = {"additive": 2.0}
+    error_order = 2.0
+
+
+class TestSRA1(SolverTestCase):
+    __test__ = True
+    method = "sra1"
+    drift_evaluations: ClassVar = {"": (2, 0)}
+    diffusion_evaluations: ClassVar = {"": (2, 0)}
+    weak: ClassVar = {"additive": 2.0}
+    error_order = 2.0
+
+
+class TestSPaRK(SolverTestCase):
+    __test__ = True
+    method = "spark"
+    drift_evaluations: ClassVar = {"": (3, 0)}
+    diffusion_evaluations: ClassVar = {"": (3, 0)}
+    weak: ClassVar = {"additive": 2.0}
+    error_order = 3.0
+
+
+class TestGeneralShARK(SolverTestCase):
+    __test__ = True
+    method = "general_shark"
+    drift_evaluations: ClassVar = {"": (2, 0)}
+    diffusion_evaluations: ClassVar = {"": (3, 0)}
+    weak: ClassVar = {"additive": 2.0}
+
+
+class TestSlowRK(SolverTestCase):
+    __test__ = True
+    method = "slow_rk"
+    drift_evaluations: ClassVar = {"": (2, 0)}
+    # Once, to see how many channels there are.
+    diffusion_evaluations: ClassVar = {"": (5, 1), "diagonal": (5, 0), "scalar": (5, 0)}
+    weak: ClassVar = {"diagonal": 2.0, "scalar": 2.0, "additive": 2.0, "commutative": 2.0}
+
+
+class TestRK4(SolverTestCase):
+    __test__ = True
+    method = "rk4"
+    drift_evaluations: ClassVar = {"": (4, 0)}
+
+
+class TestDopri5(SolverTestCase):
+    __test__ = True
+    method = "dopri5"
+    drift_evaluations: ClassVar = {"": (6, 1)}
+    error_order = 5.0
+
+
+class TestTsit5(SolverTestCase):
+    __test__ = True
+    method = "tsit5"
+    drift_evaluations: ClassVar = {"": (6, 1)}
+    error_order = 5.0
 
 
 def test_every_method_in_the_table_has_its_test_case() -> None:
@@ -81,7 +201,16 @@ def test_every_method_says_what_it_is_for(name: str) -> None:
     assert isinstance(method, Method) and isinstance(method.order, Order)
     assert method.calculus and method.calculus <= BOTH
     assert method.noise and method.noise <= ANY_NOISE
-    assert 0 < method.order.strong <= method.order.strong_commutative <= method.order.strong_additive
+    order = method.order
+    for kind, value in {
+        "general": order.strong,
+        "scalar": order.strong_commutative,
+        "additive": order.strong_additive,
+        "none": order.ode,
+    }.items():
+        assert (value is not None) >= (kind in method.noise)
+    ranked = [x for x in (order.strong, order.strong_commutative, order.strong_additive) if x is not None]
+    assert ranked == sorted(ranked)
     assert type(method).__module__.rpartition(".")[2] == name
     assert sys.modules[type(method).__module__].__doc__
 
@@ -114,8 +243,10 @@ def test_a_new_method_is_one_line_in_the_table(monkeypatch: pytest.MonkeyPatch) 
         ("diagonal", "stratonovich", 1.0),
         ("scalar", "ito", 1.0),
         ("scalar", "stratonovich", 1.0),
-        ("additive", "ito", 1.0),
-        ("additive", "stratonovich", 1.0),
+        ("additive", "ito", 1.5),
+        ("additive", "stratonovich", 1.5),
+        ("commutative", "ito", 1.0),
+        ("commutative", "stratonovich", 1.0),
         ("general", "ito", 0.5),
         ("general", "stratonovich", 0.5),
     ],
@@ -135,40 +266,6 @@ def test_without_a_name_the_best_order_is_chosen_and_named(
 def test_without_a_name_an_ode_has_a_method() -> None:
     stats = solve(Growth(), torch.ones(2, 3), [0, 1], dt=0.5).stats
     assert "none" in METHODS[stats.method].noise
-
-
-class Nilpotent:
-    """dy = A y dW with A = [[0, 2], [0, 0]]: y2 stays, y1 = y1(0) + 2 y2 W. torchsde 0.2.6 multiplies by A
-    transposed.
-    """
-
-    noise_type = "scalar"
-
-    def __init__(self, calculus: str) -> None:
-        self.sde_type = calculus
-
-    def f(self, t: Tensor, y: Tensor) -> Tensor:
-        return torch.zeros_like(y)
-
-    def g(self, t: Tensor, y: Tensor) -> Tensor:
-        return torch.stack([2.0 * y[..., 1], torch.zeros_like(y[..., 1])], -1).unsqueeze(-1)
-
-
-@pytest.mark.parametrize(
-    ("method", "calculus"),
-    [
-        (name, c)
-        for name in sorted(METHODS)
-        if "scalar" in METHODS[name].noise
-        for c in sorted(METHODS[name].calculus)
-    ],
-)
-def test_scalar_noise_that_couples_components_follows_its_jacobian(method: str, calculus: str) -> None:
-    path = VirtualBrownianTree(0, 1, (50, 1), seed=1, dtype=DOUBLE)
-    y0 = torch.tensor([0.0, 1.0], dtype=DOUBLE).expand(50, 2)
-    y1 = solve(Nilpotent(calculus), y0, [0, 1], dt=0.1, path=path, method=method).ys[-1]
-    assert (y1[:, 1] == 1.0).all()
-    torch.testing.assert_close(y1[:, :1], 2.0 * path(0, 1), rtol=0.0, atol=1e-13)
 
 
 @pytest.mark.parametrize("noise_type", ["diagonal", "scalar", "additive", "general"])

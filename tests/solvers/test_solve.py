@@ -324,11 +324,11 @@ def test_an_equation_may_prepare_for_the_very_times_it_will_be_asked_at(per_samp
 
 
 def test_diagonal_noise_that_says_additive_is_for_both_calculi() -> None:
-    path = VirtualBrownianTree(0, 1, (3, 2), seed=1)
+    path = VirtualBrownianTree(0, 1, (3, 2), seed=1, levy_area="space-time")
     for calculus in ("ito", "stratonovich"):
         sde = Given("diagonal", calculus)
         sde.additive = True  # type: ignore[attr-defined]
-        for method in METHODS:
+        for method in [name for name in METHODS if "diagonal" in METHODS[name].noise]:
             end = solve(sde, torch.zeros(3, 2), [0, 1], dt=0.5, path=path, method=method).ys[-1]
             torch.testing.assert_close(end, path(0, 1), rtol=0.0, atol=1e-6)
 

@@ -22,6 +22,7 @@ class BridgedEuler(Method):
     calculus = frozenset({"ito"})
     noise = frozenset({"diagonal"})
     order = Order(strong=0.5, strong_commutative=0.5, strong_additive=1.0)
+    adaptive = False
 
     def advance(self, sde: Equation, step: Step, y0: Value, carry: Any) -> tuple[Value, Any]:
         contraction = getattr(sde.sde, "contraction", None)

@@ -16,6 +16,7 @@ from .base import Method, Order, Step
 class Euler(Method):
     calculus = frozenset({"ito"})
     order = Order(strong=0.5, strong_commutative=0.5, strong_additive=1.0, ode=1)
+    adaptive = False
     slopes_only = True
 
     def advance(self, sde: Equation, step: Step, y0: Value, carry: Any) -> tuple[Value, Any]:

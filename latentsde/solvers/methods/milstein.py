@@ -43,7 +43,7 @@ class Milstein(Method):
         root = each(torch.copysign, roots(step), step.W)
         if sde.is_diagonal:
             change = self._change(sde, step.t0, y0, diffusion, diffusion * root)
-            iterated = (each(torch.square, step.W) - step.length) / (root * 2.0)
+            iterated = each(lambda w, r, length: (w * w - length) / (r * 2.0), step.W, root, lengths(step))
             return add_noise(sde, y1, change, iterated), None
         for direction, iterated in _columns(step, diffusion, root):
             change = self._change(sde, step.t0, y0, diffusion, direction)
@@ -53,6 +53,13 @@ class Milstein(Method):
     def _change(self, sde: Equation, t0: Any, y0: Value, diffusion: Value, direction: Value) -> Value:
         """How much g changes along `direction`, to first order in it."""
         return sde.g(t0, y0 + direction) - diffusion
+
+
+def lengths(step: Step) -> Any:
+    """The step's length, one for each component of a tuple state."""
+    if isinstance(step.W, tuple) and not isinstance(step.length, tuple):
+        return (step.length,) * len(step.W)
+    return step.length
 
 
 def roots(step: Step) -> Any:
@@ -84,7 +91,7 @@ def _columns(step: Step, diffusion: Any, root: Any) -> Any:
         for channel in range(0 if columns is None else columns.shape[-1]):
             w = step.W[part][:, channel : channel + 1]
             r = root[part][:, channel : channel + 1]
-            length = step.length[part] if isinstance(step.length, tuple) else step.length
+            length = lengths(step)[part]
             direction: list[Any] = [None] * len(diffusion)
             direction[part] = _column(columns, r, channel)
             iterated = list(each(lambda other, w=w, r=r: other * w / (r * 2.0), step.W))

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from ..equation import Equation
 from ..state import Value, each
 from .base import Method, Order, Step
-from .milstein import roots
+from .milstein import lengths, roots
 from .runge_kutta import add_noise, at
 from .sra1 import SRA1
 
@@ -32,10 +30,10 @@ class SRK(Method):
         # The iterated integrals, in the units of the paper's tableau: I(1,1) over the root of the step's
         # length, I(1,0) and I(1,1,1) over the length.
         W, root = step.W, roots(step)
-        squared = each(torch.square, W)
-        twice = (squared - step.length) / (root * 2.0)
+        length = lengths(step)
+        twice = each(lambda w, r, size: (w * w - size) / (r * 2.0), W, root, length)
+        thrice = each(lambda w, r, size: w * (w * w - size * 3.0) / (r * r * 6.0), W, root, length)
         mean = W * 0.5 + step.H
-        thrice = W * (squared - step.length * 3.0) / (root * root * 6.0)
 
         h, late = step.h, at(step, 1 / 4)
         drift1 = sde.f(step.t0, y0) * h
