@@ -16,16 +16,17 @@ import torch
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # of mallopt
-# Blocks from this size on come from the system and go back to it when they are freed: that of glibc before
-# it starts to raise it.
-_FIXED = 128 * 1024
+# Blocks from this size on come from the system and go back to it when they are freed. It is below the size of
+# one state of the benchmark: what lies in the heap leaves holes there, which are resident and differ by
+# several MB from run to run.
+_FIXED = 32 * 1024
 # As far as glibc raises it by itself, for work that is timed: a system call for each tensor costs three
 # times the time.
 _RAISED = 32 * 2**20
 
 
 def peak_above(work: Callable[[], object], device: str = "cpu") -> float:
-    """Run `work`; the MB it took at its peak above the level before. Blocks below 128 kB are counted as far
+    """Run `work`; the MB it took at its peak above the level before. Blocks below 32 kB are counted as far
     as the heap grew by them.
     """
     gc.collect()

@@ -37,6 +37,17 @@ def test_what_is_held_together_is_added_up() -> None:
     assert peak_above(work) == pytest.approx(50, abs=1.0)
 
 
+def test_holes_between_blocks_are_not_counted() -> None:
+    def work() -> None:
+        held = []
+        for _ in range(200):  # 64 kB that stay between 64 kB that go: 12.5 MB, not 25
+            gone = torch.ones(MB // 16)
+            held.append(torch.ones(MB // 16))
+            del gone
+
+    assert peak_above(work) == pytest.approx(12.5, abs=1.0)
+
+
 def test_a_higher_peak_before_the_work_is_not_counted() -> None:
     torch.ones(256 * MB)
     assert peak_above(lambda: torch.ones(16 * MB)) == pytest.approx(16, abs=1.0)
