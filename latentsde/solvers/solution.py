@@ -7,6 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
+from .dense import Dense
+from .events import Stopped
+
 
 @dataclass
 class Stats:
@@ -35,6 +38,8 @@ class Solution:
         functional: (times, batch), the additive functional of the SDE accumulated since ts[0]; None if the
             SDE has none.
         carry: what the method carries besides y, at the end; None for most.
+        event: where the samples stopped, if an event was asked for.
+        at: the solution at any time, if `dense` was: `solution.at(times)`.
     """
 
     ts: Tensor
@@ -42,3 +47,5 @@ class Solution:
     stats: Stats
     functional: Tensor | None = None
     carry: Any = None
+    event: Stopped | None = None
+    at: Dense | None = None

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..brownian import AlignedPath, derive_seed
+from .adaptive import adapt, check_adaptive
 from .adjoints import ADJOINTS, Adjoint
+from .adjoints.base import nothing_to_differentiate
+from .adjoints.captured import held_by
 from .choice import choose
+from .compiled import CompiledChunks
 from .controllers import ConstantStep, Controller
+from .dense import Dense
 from .equation import Equation
+from .events import Event, first_changes, frozen, stop, truncated
 from .finite import check_finite
 from .grid import StepGrid, read_times
-from .march import Problem, is_vectorized
+from .march import Problem, Trajectory, is_vectorized
 from .methods import Method
+from .noise import has_areas, noise_for
+from .pid import PID
 from .solution import Solution, Stats
-from .state import State, Value, each
+from .state import State, Value, each, parts_of
 from .timeline import Timeline
 
 
@@ -29,10 +35,13 @@ def solve(
     *,
     method: str | Method | None = None,
     dt: float | None = None,
-    controller: Controller | None = None,
+    controller: Controller | PID | None = None,
     path: Any = None,
     seed: int | None = None,
     adjoint: str | Adjoint = "direct",
+    event: Event | None = None,
+    dense: bool = False,
+    compile: bool | int = False,
     carry: Any = None,
 ) -> Solution:
     """Solve dy = f dt + g dW, or dy = f dt for an object without g, from y0 at ts[0] through every time of
@@ -47,91 +56,106 @@ def solve(
             asks for a gradient gets one.
         method: a name in `METHODS`, or a `Method`; by default one that fits the noise, named in
             `stats.method`.
-        dt: the largest step, positive in both directions of time. Or a `controller`, which makes the steps
-            itself.
+        dt: the largest step, positive in both directions of time. Or a `controller`: ConstantStep, GivenGrid,
+            or PID for adaptive steps, whose accepted ones are what is differentiated.
         path: the noise, of y's shape for diagonal noise, (batch, 1) for scalar, (batch, m) for additive,
             commutative and general; a matching tuple for a tuple state. Without it one is made, aligned to
-            the steps, from `seed`, or from a fresh seed that `stats.seed` records.
+            the steps (adaptive or dense ones: a tree over all of ts), from `seed`, or from a fresh seed that
+            `stats.seed` records.
         adjoint: how gradients are taken: "direct" and "checkpointed" are exact and keep all steps or a root
             of them; "reversible" is exact and "backsolve" approximate, in constant memory. Or an `Adjoint`.
+        event: stops each sample where a condition changes its sign; see `solution.event`. Later states are
+            that of the event.
+        dense: keeps every step, for `solution.at(times)`.
+        compile: takes steps in chunks (of 20, or of the number given) compiled by torch.compile: a one-time
+            cost of tens of seconds for each shape, then a fraction of the time for small networks. Falls
+            back to plain steps with one warning.
         carry: what the method carries besides y, to go on from where another solve ended
             (`solution.carry`).
 
     Raises:
         ValueError: a method that does not fit, shapes that do not match, ts that is not monotone, neither dt
-            nor controller.
+            nor controller, times outside the path.
+        StepTooSmall: adaptive steps cannot meet their tolerance.
         NotFinite: f, g or the state became infinite or not a number; it says where and when.
     """
     y0 = State(y0) if isinstance(y0, tuple) else y0
-    _check(y0, dt, controller)
-    first = y0[0] if isinstance(y0, State) else y0
+    _check(sde, y0, dt, controller, event)
+    first = parts_of(y0)[0]
     equation = Equation(sde)
-    name, chosen = choose(method, equation, areas=_has_areas(path))
+    name, chosen = choose(method, equation, areas=has_areas(path))
     differentiated = _adjoint(adjoint)
     differentiated.check(equation, chosen, name)
     times = read_times(ts, first.shape[0] if first.dim() else None)
     wrt_times = _differentiable_times(ts, equation, differentiated)
-    grid = (controller or ConstantStep(dt)).grid(times)  # type: ignore[arg-type]
+    taken = controller if controller is not None else ConstantStep(dt)  # type: ignore[arg-type]
+    grid = None if isinstance(taken, PID) else taken.grid(times)
+    seed, path = noise_for(equation, chosen, None if dense else grid, times, y0, path, seed)
 
-    seed, path = _noise(equation, chosen, grid, y0, path, seed)
-    timeline = Timeline(
-        grid, y0, path, levy_area=chosen.levy_area_for(equation), long_blocks=is_vectorized(sde), ts=wrt_times
-    )
-    if hasattr(sde, "prepare"):
-        sde.prepare(timeline.times())
-    problem = Problem(equation, chosen, timeline, y0, carry, _wanted_points(grid))
-    trajectory = differentiated.solve(problem)
-    check_finite(problem, trajectory)
+    rejected, found = 0, None
+    if isinstance(taken, PID):
+        check_adaptive(equation, chosen, name)
+        adapted = adapt(taken, equation, chosen, y0, times, path, carry)
+        grid, rejected = adapted.grid, adapted.rejected
+        plain = not (dense or event or wrt_times is not None or hasattr(sde, "functional"))
+        if plain and nothing_to_differentiate([*parts_of(y0), *held_by(sde)]):
+            found = adapted.trajectory
+    assert grid is not None
+    advance = CompiledChunks(equation, chosen, 20 if compile is True else compile) if compile else None
 
+    def on(grid: StepGrid) -> Problem:
+        area, blocks = chosen.levy_area_for(equation), is_vectorized(sde)
+        timeline = Timeline(grid, y0, path, levy_area=area, long_blocks=blocks, ts=wrt_times)
+        if hasattr(sde, "prepare"):
+            sde.prepare(timeline.times())
+        wanted = [True] * (grid.steps + 1) if dense else _wanted_points(grid)
+        return Problem(equation, chosen, timeline, y0, carry, wanted, advance)
+
+    problem = on(grid)
+    crossed: Any = None
+    if event is not None and grid.steps:
+        crossed = first_changes(problem, grid, event)
+        grid = truncated(grid, crossed[1])
+        problem = on(grid)
+    if found is None:
+        found = differentiated.solve(problem)
+        check_finite(problem, found)
+        ys, total = _at_outputs(found, problem.wanted, grid)
+    else:
+        ys, total = each(lambda *parts: torch.stack(parts), *found.states), None
+
+    stopped = None
+    if crossed is not None:
+        occurred, steps = crossed
+        stopped = stop(problem, grid, event, occurred, steps, each(lambda y: y[-2:], ys))  # type: ignore[arg-type]
+        ys = frozen(times, each(lambda y: y[:-2], ys), stopped)
     stats = Stats(
         steps=grid.steps,
-        rejected=0,
+        rejected=rejected,
         drift_evaluations=equation.drift_evaluations,
         diffusion_evaluations=equation.diffusion_evaluations,
         method=name,
         seed=seed,
     )
-    rank = torch.tensor(problem.wanted).cumsum(0)[grid.outputs] - 1
-    ys = each(lambda *parts: _pick(torch.stack(parts), rank), *trajectory.states)
-    total = None if trajectory.totals is None else _pick(torch.stack(trajectory.totals), rank)
     return Solution(
         ts=times,
         ys=tuple(ys) if isinstance(ys, State) else ys,
         stats=stats,
         functional=total,
-        carry=trajectory.carry,
+        carry=found.carry,
+        event=stopped,
+        at=Dense(problem, grid, each(lambda *parts: torch.stack(parts), *found.states)) if dense else None,
     )
 
 
-def _noise(
-    equation: Equation, method: Method, grid: StepGrid, y0: Value, path: Any, seed: int | None
-) -> tuple[int | None, Any]:
-    """The seed, None where it made nothing, and the path, None for an ODE."""
-    if not equation.has_noise:
-        return None, None
-    first = y0[0] if isinstance(y0, State) else y0
-    t0 = grid.points[0].to(first.device, first.dtype)
-    t0 = t0.view(*t0.shape, *(1,) * (first.dim() - 1)) if grid.per_sample else t0
-    shape = equation.noise_shape(t0, y0)
-    levy_area = method.levy_area_for(equation)
-    if path is None:
-        seed = secrets.randbits(63) if seed is None else seed
-        return seed, _own_path(shape, grid, seed, first, levy_area)
-    _check_path(path, shape, levy_area)
-    return None, path
+def _at_outputs(found: Trajectory, wanted: list[bool], grid: StepGrid) -> tuple[Value, Tensor | None]:
+    """The states and the functional's totals at the grid's outputs."""
+    rank = torch.tensor(wanted).cumsum(0)[grid.outputs] - 1
+    ys = each(lambda *parts: _pick(torch.stack(parts), rank), *found.states)
+    return ys, None if found.totals is None else _pick(torch.stack(found.totals), rank)
 
 
-def _own_path(shape: Any, grid: StepGrid, seed: int, like: Tensor, levy_area: str | None) -> Any:
-    if isinstance(shape, tuple) and shape and not isinstance(shape[0], int):
-        return tuple(
-            None if part is None else _own_path(part, grid, derive_seed(seed, index), like, levy_area)
-            for index, part in enumerate(shape)
-        )
-    area = None if levy_area is None else "space-time"
-    return AlignedPath(shape, grid.points, seed=seed, levy_area=area, dtype=like.dtype, device=like.device)
-
-
-def _check(y0: Value, dt: float | None, controller: Controller | None) -> None:
+def _check(sde: Any, y0: Value, dt: float | None, controller: Any, event: Event | None) -> None:
     for part in y0 if isinstance(y0, State) else (y0,):
         if not isinstance(part, Tensor) or not part.dtype.is_floating_point:
             raise ValueError("y0 must be a floating-point tensor or a tuple of them")
@@ -139,6 +163,13 @@ def _check(y0: Value, dt: float | None, controller: Controller | None) -> None:
         raise ValueError("solve needs a step: give dt, or a controller such as GivenGrid(times)")
     if controller is not None and dt is not None:
         raise ValueError("give dt or a controller, not both")
+    if event is not None and hasattr(sde, "functional"):
+        raise ValueError(
+            "an event stops samples, and an SDE's functional does not stop with them: "
+            "solve without one of them"
+        )
+    if event is not None and not parts_of(y0)[0].dim():
+        raise ValueError("an event needs a batch of samples; give y0 of shape (batch, ...)")
 
 
 def _adjoint(adjoint: Any) -> Adjoint:
@@ -164,25 +195,6 @@ def _differentiable_times(ts: Any, equation: Equation, adjoint: Adjoint) -> Tens
             'take "direct" or "checkpointed", or detach ts'
         )
     return ts
-
-
-def _check_path(path: Any, shape: Any, levy_area: str | None) -> None:
-    parts = path if isinstance(path, tuple) else (path,)
-    given = tuple(None if part is None else tuple(part.shape) for part in parts)
-    given = given if isinstance(path, tuple) else given[0]  # type: ignore[assignment]
-    if given != shape:
-        raise ValueError(f"the path has shape {given}; this equation's noise needs {shape}")
-    for part in parts:
-        if levy_area is not None and getattr(part, "levy_area", "unknown") is None:
-            raise ValueError(
-                'this method needs the space-time Lévy area of the path: make it with levy_area="space-time"'
-            )
-
-
-def _has_areas(path: Any) -> bool:
-    """Whether H can be had: from a path that is still to be made it can."""
-    parts = path if isinstance(path, tuple) else (path,)
-    return all(part is None or getattr(part, "levy_area", None) is not None for part in parts)
 
 
 def _wanted_points(grid: StepGrid) -> list[bool]:

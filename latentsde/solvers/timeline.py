@@ -30,6 +30,7 @@ class Timeline:
         levy_area: what the method needs of the path besides W (see `Method`).
         long_blocks: as many steps in a block as fit into memory of a bounded size, for work on whole blocks.
         ts: the requested times, where gradients with respect to them are asked for.
+        on_device: lengths as tensors, so that no number has to come to the host.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Timeline:
         levy_area: str | None = None,
         long_blocks: bool = False,
         ts: Tensor | None = None,
+        on_device: bool = False,
     ) -> None:
         self.grid, self.path, self.levy_area = grid, path, levy_area
         self.like = y0[0] if isinstance(y0, State) else y0
@@ -56,6 +58,7 @@ class Timeline:
             self._exact = _differentiable(grid, ts).to(self.like.device)
             self._points = self._exact.to(self.like.dtype)
         self._times: Any = None
+        self._on_device = on_device
 
     @property
     def steps(self) -> int:
@@ -110,6 +113,9 @@ class Timeline:
             return self._beside_state(h), [None] * len(h)
         steps = self.grid.points[start : stop + 1].diff(dim=0)
         if not self.grid.per_sample:
+            if self._on_device:
+                steps = steps.to(self.like.device, self.like.dtype)
+                return list(steps.unbind(0)), list(steps.abs().unbind(0))
             numbers = steps.tolist()
             return numbers, [abs(number) for number in numbers]
         steps = steps.to(self.like.device, self.like.dtype)

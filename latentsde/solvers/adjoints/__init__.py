@@ -10,4 +10,12 @@ ADJOINTS: dict[str, Adjoint] = {
     adjoint.name: adjoint for adjoint in (Direct(), Checkpointed(), Backsolve(), Reversible())
 }
 
-__all__ = ["ADJOINTS", "Adjoint", "Backsolve", "Checkpointed", "Direct", "Reversible"]
+__all__ = [
+    "ADJOINTS",
+    "Adjoint",
+    "Backsolve",
+    "Checkpointed",
+    "Direct",
+    "Reversible",
+    "nothing_to_differentiate",
+]

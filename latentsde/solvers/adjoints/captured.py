@@ -27,13 +27,14 @@ def captured_inputs(problem: Problem, given: Iterable[Tensor] = ()) -> list[Tens
         ValueError: an evaluation depends on a computed tensor that neither the SDE nor `given` holds.
     """
     found = {id(x): x for x in given if x.requires_grad}
-    found.update({id(x): x for x in _held_by(problem.equation.sde)})
+    found.update({id(x): x for x in held_by(problem.equation.sde)})
     for leaf in _leaves_of_an_evaluation(problem, list(found.values())):
         found.setdefault(id(leaf), leaf)
     return list(found.values())
 
 
-def _held_by(sde: Any) -> Iterator[Tensor]:
+def held_by(sde: Any) -> Iterator[Tensor]:
+    """The tensors with gradients that an object holds, in attributes, containers, modules and closures."""
     seen: set[int] = set()
     todo: list[Any] = [sde]
     todo.extend(getattr(sde, name, None) for name in _EVALUATED)

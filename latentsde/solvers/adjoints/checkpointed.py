@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..march import Problem, Trajectory, march
 from ..state import like, parts_of
-from ..timeline import Part
+from ..timeline import Part, Timeline
 from .base import Adjoint, nothing_to_differentiate
 from .captured import captured_inputs
 from .sweep import rebuilt, tensors_of
@@ -51,9 +51,11 @@ class Checkpointed(Adjoint):
         y, carry, total = problem.y0, problem.start(), None
         states: list[Any] = [y]
         totals: list[Tensor] | None = None
+        whole = problem.timeline
+        assert isinstance(whole, Timeline)
         for start in range(0, steps, segment):
             stop = min(start + segment, steps)
-            timeline = Part(problem.timeline, start, stop)
+            timeline = Part(whole, start, stop)
             part = replace(problem, timeline=timeline, wanted=problem.wanted[start : stop + 1])
             run = _Segment(part, y, carry)
             trajectory = run.unpacked(_Checkpoint.apply(run, *parts_of(y), *tensors_of(carry), *inputs))
@@ -82,8 +84,10 @@ class _Segment:
         trajectory = march(replace(self.problem, y0=y, carry=carry))
         self.end = trajectory
         states = [x for state in (*trajectory.states[1:], trajectory.end) for x in parts_of(state)]
-        totals = [] if trajectory.totals is None else [*trajectory.totals[1:], trajectory.total]
-        return (*states, *totals, *tensors_of(trajectory.carry))  # type: ignore[return-value]
+        totals: list[Any] = []
+        if trajectory.totals is not None:
+            totals = [*trajectory.totals[1:], trajectory.total]
+        return (*states, *totals, *tensors_of(trajectory.carry))
 
     def unpacked(self, flat: Sequence[Tensor]) -> Trajectory:
         """The trajectory of what a call returned, the totals with the one at the end, its start left out."""

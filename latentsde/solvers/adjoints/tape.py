@@ -11,8 +11,8 @@ from torch import Tensor
 from ..equation import Equation
 from ..state import Value, like, parts_of, with_gradient
 
-# What torch.autograd.grad calls when it has checked its arguments. The checks cost 40 microseconds, as much as
-# the product of a small network itself, and are made for every step.
+# What torch.autograd.grad calls when it has checked its arguments. The checks cost 40 microseconds at every
+# step, a third of what the product of a small network does.
 _run_backward = torch.autograd.Variable._execution_engine.run_backward
 
 
