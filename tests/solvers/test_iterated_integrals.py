@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from experiments.solver_orders import Nonlinear, slope
+from experiments.solver_orders import slope, strong_errors
+from experiments.solver_problems import Nonlinear
 from latentsde import VirtualBrownianTree, solve
 from latentsde.brownian import AlignedPath
 from latentsde.solvers import METHODS
@@ -113,6 +114,17 @@ def test_with_true_levy_areas_the_log_ode_has_order_one_for_general_noise() -> N
         ]
     errors = [float((end - ends[-1]).square().mean().sqrt()) for end in ends[:-1]]
     assert abs(slope(errors, (3, 4, 5, 6)) - 1.0) < 0.15
+
+
+def test_more_of_the_path_makes_smaller_errors_for_general_noise() -> None:
+    # Nothing of the areas, drawn areas, their mean.
+    with torch.no_grad():
+        errors = {
+            name: strong_errors(name, "general", "stratonovich")[-1]
+            for name in ("midpoint", "log_ode", "spark", "general_shark")
+        }
+    assert errors["log_ode"] < 0.85 * errors["midpoint"]
+    assert max(errors["spark"], errors["general_shark"]) < 0.85 * errors["log_ode"]
 
 
 class Coupled:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchdiffeq._impl import rk_common
 from torchdiffeq._impl.dopri5 import _DORMAND_PRINCE_SHAMPINE_TABLEAU as DORMAND_PRINCE
 
-from experiments.solver_orders import Y0, Wave
+from experiments.solver_problems import Y0, Wave
 from latentsde import solve
 from latentsde.solvers import METHODS
 from latentsde.solvers.equation import Equation
