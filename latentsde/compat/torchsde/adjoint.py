@@ -71,7 +71,7 @@ def sdeint_adjoint(
         )
     check_constant(ts=ts, dt=dt, rtol=rtol, atol=atol, dt_min=dt_min)
     check_constant(adjoint_rtol=adjoint_rtol, adjoint_atol=adjoint_atol)
-    problem = Problem(sde, y0, ts, bm, method, options, names, logqp)
+    problem = Problem(sde, y0, ts, bm, method, options, names, logqp, adaptive)
     chosen = adjoint_of(problem.method, adjoint_method, problem.fields.noise_type, problem.fields.sde_type)
     inputs = [x for x in adjoint_params or () if x.requires_grad]
     adjoint: Any
@@ -89,10 +89,9 @@ def sdeint_adjoint(
         problem.fields,
         problem.y0,
         problem.times,
-        method=problem.use.ours,
         path=problem.path,
         carry=problem.carry(extra_solver_state),
         adjoint=adjoint,
-        **steps(problem, dt, adaptive, rtol, atol, dt_min),
+        **steps(problem, dt, rtol, atol, dt_min),
     )
     return problem.answer(solution, extra)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...solvers import METHODS as OURS
+from ...solvers.methods.euler import Euler
 from .settings import LEVY_AREA_APPROXIMATIONS, METHOD_OPTIONS, METHODS, NOISE_TYPES, SDE_TYPES
 
 _ITO, _STRATONOVICH = frozenset({SDE_TYPES.ito}), frozenset({SDE_TYPES.stratonovich})
@@ -54,6 +55,12 @@ _USES = {
     METHODS.reversible_heun: Use("reversible_heun", _STRATONOVICH),
 }
 _WITHOUT_DERIVATIVE = Use("milstein", _ITO | _STRATONOVICH, _NOT_GENERAL, paired=False)
+
+
+class AdaptiveEuler(Euler):
+    """Euler with adaptive steps for any noise, which torchsde allows with a warning and `solve` does not."""
+
+    adaptive = True
 
 
 def default_method(noise_type: str, sde_type: str) -> str:

@@ -29,6 +29,7 @@ class Problem:
         y0: the state, with the integral of `logqp` behind it.
         times: the requested ones.
         method, use: the method's name in torchsde, and what it is in `solve`.
+        adaptive: whether the steps are.
         path: the noise, or None for one of its own.
 
     Raises:
@@ -46,6 +47,7 @@ class Problem:
         options: Mapping[str, Any] | None,
         names: Mapping[str, str] | None,
         logqp: bool,
+        adaptive: bool,
     ) -> None:
         if unknown := sorted(set(names or {}) - set(ROLES)):
             warnings.warn(f"names has no use for {unknown}, only for {list(ROLES)}", stacklevel=CALLER)
@@ -56,6 +58,13 @@ class Problem:
             shown = "a number" if isinstance(y0, Tensor) else type(y0).__name__
             raise ValueError(f"y0 must be a tensor (batch, ...), got {shown}")
         self.method = default_method(functions.noise_type, functions.sde_type) if method is None else method
+        self.adaptive = adaptive
+        if adaptive and self.method == METHODS.euler and functions.noise_type != NOISE_TYPES.additive:
+            warnings.warn(
+                "adaptive steps of Euler's method need not converge to the solution where the noise is not "
+                "additive; take srk or milstein",
+                stacklevel=CALLER,
+            )
         self.use = use_of(self.method, functions.noise_type, functions.sde_type, options or {})
         self.times = _times(ts)
         self.path = None if bm is None else _path(bm, self.use, self.times)

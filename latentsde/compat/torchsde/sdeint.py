@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
 
-from ...solvers import solve
+from ...solvers import PID, solve
 from .arguments import number
 from .base import BaseBrownian
-from .problem import CALLER, Problem, check_constant, warn_of_unused
-from .settings import METHODS, NOISE_TYPES
+from .methods import AdaptiveEuler
+from .problem import Problem, check_constant, warn_of_unused
+from .settings import METHODS
 from .types import Scalar, Vector
 
 
@@ -61,35 +61,26 @@ def sdeint(
     """
     warn_of_unused("sdeint", unused_kwargs)
     check_constant(ts=ts, dt=dt, rtol=rtol, atol=atol, dt_min=dt_min)
-    problem = Problem(sde, y0, ts, bm, method, options, names, logqp)
+    problem = Problem(sde, y0, ts, bm, method, options, names, logqp, adaptive)
     solution = solve(
         problem.fields,
         problem.y0,
         problem.times,
-        method=problem.use.ours,
         path=problem.path,
         carry=problem.carry(extra_solver_state),
-        **steps(problem, dt, adaptive, rtol, atol, dt_min),
+        **steps(problem, dt, rtol, atol, dt_min),
     )
     return problem.answer(solution, extra)
 
 
-def steps(
-    problem: Problem, dt: Scalar, adaptive: bool, rtol: Scalar, atol: Scalar, dt_min: Scalar
-) -> dict[str, Any]:
-    """The arguments of `solve` that say how it steps."""
+def steps(problem: Problem, dt: Scalar, rtol: Scalar, atol: Scalar, dt_min: Scalar) -> dict[str, Any]:
+    """The arguments of `solve` that say how it steps: the method, and dt or a controller."""
     first = number("dt", dt)
-    if not adaptive:
-        return {"dt": first}
-    from ...solvers import PID
-
-    if problem.method == METHODS.euler and problem.fields.noise_type != NOISE_TYPES.additive:
-        warnings.warn(
-            "adaptive steps of Euler's method need not converge to the solution where the noise is not "
-            "additive; take srk or milstein",
-            stacklevel=CALLER,
-        )
-    controller = PID(
-        rtol=number("rtol", rtol), atol=number("atol", atol), dt0=first, dt_min=number("dt_min", dt_min)
-    )
-    return {"controller": controller}
+    if not problem.adaptive:
+        return {"method": problem.use.ours, "dt": first}
+    return {
+        "method": AdaptiveEuler() if problem.method == METHODS.euler else problem.use.ours,
+        "controller": PID(
+            rtol=number("rtol", rtol), atol=number("atol", atol), dt0=first, dt_min=number("dt_min", dt_min)
+        ),
+    }
