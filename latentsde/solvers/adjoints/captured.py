@@ -23,14 +23,24 @@ _EVALUATED = ("f", "g", "h", "functional", "contraction", "prior_drift")
 def captured_inputs(problem: Problem, given: Iterable[Tensor] = ()) -> list[Tensor]:
     """The tensors other than y that f, g and the functional of the problem depend on.
 
+    None of them is computed from another: a context is one, the encoder it came from is not.
+
     Raises:
         ValueError: an evaluation depends on a computed tensor that neither the SDE nor `given` holds.
     """
     found = {id(x): x for x in given if x.requires_grad}
     found.update({id(x): x for x in held_by(problem.equation.sde)})
-    for leaf in _leaves_of_an_evaluation(problem, list(found.values())):
-        found.setdefault(id(leaf), leaf)
-    return list(found.values())
+    reached = _reached_by_an_evaluation(problem, list(found.values()))
+    found.update((id(x), x) for x in reached if x.is_leaf)
+    computed = [x for x in found.values() if x.grad_fn is not None]
+    if not computed:
+        return list(found.values())
+    edges, leaves = _upstream(computed)
+    origins = {key for key, x in found.items() if key in leaves or (x.grad_fn, x.output_nr) in edges}
+    if origins.isdisjoint(id(x) for x in reached):
+        return [x for key, x in found.items() if key not in origins]
+    # A tensor that is used itself and through another counts once only where both go back to the leaves.
+    return list({**{key: x for key, x in found.items() if x.is_leaf}, **leaves}.values())
 
 
 def held_by(sde: Any) -> Iterator[Tensor]:
@@ -82,8 +92,10 @@ def _contents(function: types.FunctionType) -> Iterator[Any]:
     yield function.__kwdefaults__
 
 
-def _leaves_of_an_evaluation(problem: Problem, known: list[Tensor]) -> list[Tensor]:
-    """The leaf tensors that one evaluation depends on; ValueError for other tensors than the known."""
+def _reached_by_an_evaluation(problem: Problem, known: list[Tensor]) -> list[Tensor]:
+    """The known tensors and the leaves that one evaluation depends on by itself, not through a known one;
+    ValueError for other tensors.
+    """
     sde, t, y0 = problem.equation.sde, problem.timeline.first, problem.y0
     with torch.enable_grad():
         y = with_gradient(y0)
@@ -93,33 +105,52 @@ def _leaves_of_an_evaluation(problem: Problem, known: list[Tensor]) -> list[Tens
         values = [*parts_of(sde.f(t, y)), *(parts_of(sde.g(t, y)) if problem.equation.has_noise else ())]
         if hasattr(sde, "functional") and problem.timeline.steps:
             values.append(_functional(problem, t, y))
-    edges = {(x.grad_fn, x.output_nr) for x in known if x.grad_fn is not None}
-    leaves: dict[int, Tensor] = {}
+    edges = {(x.grad_fn, x.output_nr): x for x in known if x.grad_fn is not None}
+    reached: dict[int, Tensor] = {}
     own = {id(part) for part in parts_of(y)}
-    todo = [v.grad_fn for v in values if isinstance(v, Tensor) and v.grad_fn is not None]
     # f may return what it holds as it is.
-    todo = [node for node in todo if not any(node is edge[0] for edge in edges)]
+    todo = [(v.grad_fn, v.output_nr) for v in values if isinstance(v, Tensor) and v.grad_fn is not None]
+    reached.update((id(v), v) for v in values if isinstance(v, Tensor) and v.is_leaf and v.requires_grad)
     seen = set()
     while todo:
-        node = todo.pop()
-        if node in seen:
+        edge = todo.pop()
+        node = edge[0]
+        if edge in edges:
+            reached[id(edges[edge])] = edges[edge]
+        elif hasattr(node, "variable"):
+            if id(node.variable) not in own:
+                reached[id(node.variable)] = node.variable
+        elif node in seen:
             continue
-        seen.add(node)
-        for following, number in node.next_functions:
-            if following is None or (following, number) in edges:
-                continue
-            if hasattr(following, "variable"):
-                if id(following.variable) not in own:
-                    leaves[id(following.variable)] = following.variable
-            elif following._sequence_nr() <= newest:
-                raise ValueError(
-                    f"{type(sde).__name__} depends on a computed tensor that it does not hold; keep it as "
-                    "an attribute of the SDE, name it in the adjoint's inputs (Backsolve(inputs=[...])), "
-                    'or take adjoint="direct"'
-                )
-            else:
-                todo.append(following)
-    return list(leaves.values())
+        elif node._sequence_nr() <= newest:
+            raise ValueError(
+                f"{type(sde).__name__} depends on a computed tensor that it does not hold; keep it as "
+                "an attribute of the SDE, name it in the adjoint's inputs (Backsolve(inputs=[...])), "
+                'or take adjoint="direct"'
+            )
+        else:
+            seen.add(node)
+            todo.extend(following for following in node.next_functions if following[0] is not None)
+    return list(reached.values())
+
+
+def _upstream(computed: list[Tensor]) -> tuple[set[Any], dict[int, Tensor]]:
+    """All edges of the graph that the tensors were computed by, and its leaves."""
+    todo = [edge for x in computed if x.grad_fn is not None for edge in x.grad_fn.next_functions]
+    edges, seen = set(), set()
+    leaves: dict[int, Tensor] = {}
+    while todo:
+        edge = todo.pop()
+        node: Any = edge[0]
+        if node is None:
+            continue
+        edges.add(edge)
+        if hasattr(node, "variable"):
+            leaves[id(node.variable)] = node.variable
+        elif node not in seen:
+            seen.add(node)
+            todo.extend(node.next_functions)
+    return edges, leaves
 
 
 def _functional(problem: Problem, t: Any, y: Any) -> Tensor:

@@ -36,11 +36,12 @@ class Tape:
         pairs = [(o, c) for o, c in zip(outputs, cotangents, strict=True) if o.requires_grad]
         if not pairs:
             return [torch.zeros_like(x) for x in wrt], [None] * len(self.inputs)
-        # The cotangents have the outputs' shapes and types; unreachable inputs are allowed, nothing is kept.
+        # The cotangents have the outputs' shapes and types; unreachable inputs are allowed. The graph is kept:
+        # this evaluation's goes with it, and what lies before it belongs to others.
         found = _run_backward(
             tuple(o for o, _ in pairs),
             tuple(c for _, c in pairs),
-            False,
+            True,
             False,
             (*wrt, *self.inputs),
             allow_unreachable=True,
