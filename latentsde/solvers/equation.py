@@ -76,7 +76,8 @@ class Equation:
 
     def transposed(self, cotangent: Value, W: Value) -> Value:
         """The cotangent of the diffusion, in `apply`, from that of the product."""
-        return each(_diagonal if self.is_diagonal else _outer, cotangent, W)
+        # W first: it knows which components have no noise.
+        return each(_diagonal if self.is_diagonal else _outer, W, cotangent)
 
     def g_prod(self, t: Any, y: Value, W: Value) -> Value:
         """g(t, y) W, of y's shape."""
@@ -158,7 +159,7 @@ def _matrix(diffusion: Tensor, W: Tensor) -> Tensor:
     return (diffusion * W.reshape(W.shape[0], *between, W.shape[1])).sum(-1)
 
 
-def _outer(cotangent: Tensor, W: Tensor) -> Tensor:
+def _outer(W: Tensor, cotangent: Tensor) -> Tensor:
     between = (1,) * (cotangent.dim() - W.dim() + 1)
     return cotangent.unsqueeze(-1) * W.reshape(W.shape[0], *between, W.shape[1])
 
