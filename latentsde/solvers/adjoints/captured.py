@@ -45,24 +45,26 @@ def captured_inputs(problem: Problem, given: Iterable[Tensor] = ()) -> list[Tens
 
 def held_by(sde: Any) -> Iterator[Tensor]:
     """The tensors with gradients that an object holds, in attributes, containers, modules and closures."""
-    seen: set[int] = set()
+    seen: dict[int, Any] = {}  # with the objects, so that none of these numbers is given away again
     todo: list[Any] = [sde]
     todo.extend(getattr(sde, name, None) for name in _EVALUATED)
-    todo.extend(vars(type(sde)).values())
+    for kind in type(sde).__mro__:
+        if kind is not nn.Module and kind is not object:
+            todo.extend(vars(kind).values())
     while todo:
         value = todo.pop()
         if value is None or isinstance(value, (str, bytes, int, float, torch.dtype)) or id(value) in seen:
             continue
-        seen.add(id(value))
+        seen[id(value)] = value
         if isinstance(value, Tensor):
             if value.requires_grad:
                 yield value
             continue
         if isinstance(value, nn.Module):
             yield from (p for p in value.parameters() if p.requires_grad and id(p) not in seen)
-            seen.update(id(p) for p in value.parameters())
+            seen.update((id(p), p) for p in value.parameters())
             for module in value.modules():
-                seen.add(id(module))
+                seen[id(module)] = module
                 todo.extend(x for name, x in vars(module).items() if name not in _MODULE_INTERNALS)
                 todo.extend(module._buffers.values())
         elif isinstance(value, dict):
@@ -75,8 +77,10 @@ def held_by(sde: Any) -> Iterator[Tensor]:
             todo.extend(_contents(value))
         elif isinstance(value, functools.partial):
             todo.extend((value.func, value.args, value.keywords))
-        elif not isinstance(value, (type, types.ModuleType)) and hasattr(value, "__dict__"):
-            todo.append(vars(value))
+        elif not isinstance(value, (type, types.ModuleType)):
+            todo.append(getattr(value, "__dict__", None))
+            slots = (name for kind in type(value).__mro__ for name in kind.__dict__.get("__slots__", ()))
+            todo.extend(getattr(value, name, None) for name in slots)
 
 
 _MODULE_INTERNALS = frozenset(vars(nn.Module())) - {"training"}
@@ -109,7 +113,7 @@ def _reached_by_an_evaluation(problem: Problem, known: list[Tensor]) -> list[Ten
     reached: dict[int, Tensor] = {}
     own = {id(part) for part in parts_of(y)}
     # f may return what it holds as it is.
-    todo = [(v.grad_fn, v.output_nr) for v in values if isinstance(v, Tensor) and v.grad_fn is not None]
+    todo: list[Any] = [(v.grad_fn, v.output_nr) for v in values if isinstance(v, Tensor) and v.grad_fn]
     reached.update((id(v), v) for v in values if isinstance(v, Tensor) and v.is_leaf and v.requires_grad)
     seen = set()
     while todo:

@@ -89,6 +89,15 @@ class _Segment:
             totals = [*trajectory.totals[1:], trajectory.total]
         return (*states, *totals, *tensors_of(trajectory.carry))
 
+    def again(self, tensors: Sequence[Tensor]) -> tuple[list[Tensor], tuple[Tensor, ...]]:
+        """The call once more on a tape that starts here: (what it starts from and the inputs, its result)."""
+        count = self.count + self.count_carry
+        with torch.enable_grad():
+            start = [x.detach().requires_grad_(x.is_floating_point()) for x in tensors[:count]]
+            outputs = self(start)
+        self.end = None
+        return [*start, *tensors[count:]], outputs
+
     def unpacked(self, flat: Sequence[Tensor]) -> Trajectory:
         """The trajectory of what a call returned, the totals with the one at the end, its start left out."""
         known = self.end
@@ -118,24 +127,57 @@ class _Checkpoint(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor) -> Any:
         run, saved = ctx.run, ctx.saved_tensors
-        twice = torch.is_grad_enabled()
-        count = run.count + run.count_carry
-        with torch.enable_grad():
-            # For second derivatives the recomputation hangs on what came in, else on leaves of its own.
-            start = [x if twice else x.detach().requires_grad_(x.is_floating_point()) for x in saved[:count]]
-            outputs = run((*start, *saved[count:]))
-        run.end = None
-        pairs = [(o, c) for o, c in zip(outputs, cotangents, strict=True) if o.requires_grad]
-        wanted = [k for k, x in enumerate((*start, *saved[count:])) if x.requires_grad]
-        everything = (*start, *saved[count:])
+        if torch.is_grad_enabled():
+            return (None, *_Product.apply(run, len(cotangents), *cotangents, *saved))
+        leaves, outputs = run.again(saved)
+        return (None, *_pulled(outputs, cotangents, leaves))
+
+
+class _Product(torch.autograd.Function):
+    """The gradients of a segment as a function with derivatives of its own: (cotangents, tensors) -> theirs.
+
+    It takes the segment on leaves. On the tensors that came in, a gradient would not end there: what they
+    were computed from are inputs of this segment as well.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, run: _Segment, count: int, *tensors: Tensor) -> Any:
+        ctx.run, ctx.count = run, count
+        ctx.save_for_backward(*tensors)
+        leaves, outputs = run.again(tensors[count:])
+        return tuple(_pulled(outputs, tensors[:count], leaves))
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Any) -> Any:
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                'adjoint="checkpointed" has no third derivatives; for them solve with adjoint="direct"'
+            )
+        saved = ctx.saved_tensors
+        of_outputs = [x.detach().requires_grad_() for x in saved[: ctx.count]]
+        leaves, outputs = ctx.run.again(saved[ctx.count :])
+        products = _pulled(outputs, of_outputs, leaves, create_graph=True)
+        pairs = [(p, c) for p, c in zip(products, cotangents, strict=True) if p is not None and c is not None]
+        found = _pulled([p for p, _ in pairs], [c for _, c in pairs], [*of_outputs, *leaves])
+        return (None, None, *found)
+
+
+def _pulled(
+    outputs: Sequence[Tensor], cotangents: Sequence[Tensor], wrt: Sequence[Tensor], create_graph: bool = False
+) -> list[Tensor | None]:
+    """The cotangents of `wrt`, None for those that the outputs do not depend on."""
+    pairs = [(o, c) for o, c in zip(outputs, cotangents, strict=True) if o.requires_grad]
+    wanted = [k for k, x in enumerate(wrt) if x.requires_grad]
+    gradients: list[Tensor | None] = [None] * len(wrt)
+    if pairs and wanted:
         found = torch.autograd.grad(
             [o for o, _ in pairs],
-            [everything[k] for k in wanted],
+            [wrt[k] for k in wanted],
             [c for _, c in pairs],
-            create_graph=twice,
+            retain_graph=True,  # what lies before the segment is not its own
+            create_graph=create_graph,
             allow_unused=True,
         )
-        gradients: list[Tensor | None] = [None] * len(everything)
         for k, gradient in zip(wanted, found, strict=True):
             gradients[k] = gradient
-        return (None, *gradients)
+    return gradients

@@ -36,8 +36,8 @@ class Tape:
         pairs = [(o, c) for o, c in zip(outputs, cotangents, strict=True) if o.requires_grad]
         if not pairs:
             return [torch.zeros_like(x) for x in wrt], [None] * len(self.inputs)
-        # The cotangents have the outputs' shapes and types; unreachable inputs are allowed. The graph is kept,
-        # as what lies before this evaluation is not its own.
+        # The cotangents have the outputs' shapes and types; unreachable inputs are allowed. The graph is
+        # kept, as what lies before this evaluation is not its own.
         found = _run_backward(
             tuple(o for o, _ in pairs),
             tuple(c for _, c in pairs),
