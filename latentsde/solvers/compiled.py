@@ -16,6 +16,7 @@ from torch import Tensor
 from .equation import Equation
 from .methods import Method, Step
 from .state import State, Value, each
+from .timeline import Part, Timeline
 
 _UNUSABLE = ("torch._dynamo", "torch._inductor")
 _warned = False
@@ -31,46 +32,47 @@ class CompiledChunks:
         self.usable = True
         self.costs: tuple[int, int] | None = None
 
-    def __call__(self, steps: list[Step], y: Value, carry: Any) -> tuple[list[Value], Any]:
-        """(the state after each step, carry)."""
+    def __call__(
+        self, timeline: Timeline | Part, start: int, stop: int, y: Value, carry: Any
+    ) -> tuple[list[Value], Any]:
+        """(the state after each of the steps start .. stop - 1, carry)."""
         after: list[Value] = []
-        k = 0
-        while k < len(steps):
-            chunk = steps[k : k + self.size]
-            if self.usable and len(chunk) == self.size:
-                done = self._compiled(chunk, y, carry)
-                if done is not None:
-                    states, carry = done
-                    after.extend(states)
-                    y = states[-1]
-                    k += self.size
-                    continue
-            before = self._counts()
-            y, carry = self.method.advance(self.equation, steps[k], y, carry)
-            self.costs = tuple(b - a for a, b in zip(before, self._counts(), strict=True))  # type: ignore[assignment]
+        chunks = (stop - start) // self.size
+        if self.usable and chunks:
+            stacked = timeline.stacked(start, start + chunks * self.size)
+            if self.costs is None:
+                (first,) = timeline.block(start, start + 1)
+                self.costs = self._cost(first, y, carry)
+            for k in range(0, chunks * self.size, self.size):
+                done = self._compiled(stacked, k, y, carry)
+                if done is None:
+                    break
+                states, carry = done
+                after.extend(states)
+                y = states[-1]
+        for step in timeline.block(start + len(after), stop):
+            y, carry = self.method.advance(self.equation, step, y, carry)
             after.append(y)
-            k += 1
         return after, carry
 
-    def _counts(self) -> tuple[int, int]:
-        return self.equation.drift_evaluations, self.equation.diffusion_evaluations
+    def _cost(self, step: Step, y: Value, carry: Any) -> tuple[int, int]:
+        """The evaluations of f and g in one step, by a plain one that is thrown away (and checks shapes)."""
+        equation = self.equation
+        equation.forget()
+        before = equation.drift_evaluations, equation.diffusion_evaluations
+        with torch.no_grad():
+            self.method.advance(equation, step, y, carry)
+        after = equation.drift_evaluations, equation.diffusion_evaluations
+        equation.drift_evaluations, equation.diffusion_evaluations = before
+        return after[0] - before[0], after[1] - before[1]
 
-    def _compiled(self, chunk: list[Step], y: Value, carry: Any) -> Any:
-        """A chunk's result, or None where it cannot be compiled."""
-        if self.costs is None:
-            return None  # the first step is a plain one: it checks shapes, and counts
-        first = chunk[0]
-        like = y[0] if isinstance(y, State) else y
-        t = torch.stack([first.t0, *(step.t1 for step in chunk)])
-        if isinstance(first.h, float):
-            h: Any = torch.tensor([step.h for step in chunk], dtype=like.dtype).to(like.device)
-        else:
-            h = _stacked([step.h for step in chunk])
-        W, H, A = (_stacked([step[i] for step in chunk]) for i in (4, 5, 6))
+    def _compiled(self, stacked: Step, k: int, y: Value, carry: Any) -> Any:
+        """The chunk that begins at step k, or None where it cannot be compiled."""
+        t, _, *rest = stacked
+        inputs = [None if x is None else each(lambda v: v[k : k + self.size], x) for x in rest]
         try:
-            # Numbers and names are the graph's constants, tensors its inputs.
             result = _chunk(
-                _Quiet.of(self.equation), self.method, y, carry, t, h, W, H, A, isinstance(first.h, float)
+                _Quiet.of(self.equation), self.method, y, carry, t[k : k + self.size + 1], *inputs
             )
         except Exception as error:
             if not type(error).__module__.startswith(_UNUSABLE):
@@ -78,8 +80,9 @@ class CompiledChunks:
             self.usable = False
             _warn(error)
             return None
-        for name, cost in zip(("drift_evaluations", "diffusion_evaluations"), self.costs, strict=True):
-            setattr(self.equation, name, getattr(self.equation, name) + cost * len(chunk))
+        assert self.costs is not None
+        self.equation.drift_evaluations += self.costs[0] * self.size
+        self.equation.diffusion_evaluations += self.costs[1] * self.size
         return result
 
 
@@ -123,33 +126,18 @@ def _chunk(
     carry: Any,
     t: Tensor,
     h: Any,
+    length: Any,
     W: Any,
     H: Any,
     A: Any,
-    shared: bool,
 ) -> tuple[list[Value], Any]:
     states = []
     for k in range(len(t) - 1):
-        length = _row(h, k)
-        span: Any = abs(length) if shared else None
-        if not shared and W is not None:
-            span = each(lambda w, n=length: _beside(n, w), _row(W, k))
-        step = Step(t[k], t[k + 1], length, span, _row(W, k), _row(H, k), _row(A, k))
+        step = Step(
+            t[k],
+            t[k + 1],
+            *(None if x is None else each(lambda v, i=k: v[i], x) for x in (h, length, W, H, A)),
+        )
         y, carry = method.advance(equation, step, y, carry)
         states.append(y)
     return states, carry
-
-
-def _beside(h: Any, w: Tensor) -> Tensor:
-    length = h[0] if isinstance(h, tuple) else h
-    return length.abs().reshape(-1, *(1,) * (w.dim() - 1))
-
-
-def _row(value: Any, k: int) -> Any:
-    return None if value is None else each(lambda x: x[k], value)
-
-
-def _stacked(values: list[Any]) -> Any:
-    if values[0] is None:
-        return None
-    return each(lambda *parts: torch.stack(parts), *values)

@@ -92,7 +92,7 @@ class Equation:
 
     def slope_of(self, drift: Value, diffusion: Any, h: Any, W: Any) -> Value:
         """f h + g W of values that are there already."""
-        slope = drift * h
+        slope = drift if type(h) is float and h == 1.0 else drift * h
         return slope if W is None else self._plus_noise(slope, diffusion, W)
 
     def push(self, base: Value, t: Any, y: Value, h: Any, W: Any) -> Value:

@@ -14,7 +14,7 @@ from .methods import Method, Step
 from .state import State, Value, each
 from .timeline import Part, Timeline
 
-Advance = Callable[[list[Step], Value, Any], tuple[list[Value], Any]]
+Advance = Callable[[Timeline | Part, int, int, Value, Any], tuple[list[Value], Any]]
 
 
 @dataclass
@@ -26,8 +26,8 @@ class Problem:
         y0: where it starts.
         carry: what the method carried to there, or None to start it.
         wanted: for each of the steps + 1 points, whether its state is to be kept.
-        advance: (steps, y, carry) -> (the state after each of them, carry), where something other than the
-            plain loop takes the steps.
+        advance: (timeline, start, stop, y, carry) -> (the state after each of these steps, carry), where
+            something other than the plain loop takes them.
     """
 
     equation: Equation
@@ -65,22 +65,21 @@ def march(problem: Problem) -> Trajectory:
     y, carry = problem.y0, problem.start()
     states = [y]
     for start, stop in timeline.blocks():
-        steps = timeline.block(start, stop)
         before = [y]
         if problem.advance is not None:
-            after, carry = problem.advance(steps, y, carry)
+            after, carry = problem.advance(timeline, start, stop, y, carry)
             states.extend(z for z, keep in zip(after, wanted[start + 1 : stop + 1], strict=True) if keep)
             y = after[-1]
             before.extend(after[:-1])
         else:
-            for k, step in enumerate(steps, start + 1):
+            for k, step in enumerate(timeline.block(start, stop), start + 1):
                 y, carry = method.advance(equation, step, y, carry)
                 if wanted[k]:
                     states.append(y)
                 if functional is not None:
                     before.append(y)
         if functional is not None:
-            functional.add(steps, before[: len(steps)], wanted[start + 1 : stop + 1])
+            functional.add(timeline.block(start, stop), before[: stop - start], wanted[start + 1 : stop + 1])
     if functional is None:
         return Trajectory(states, None, y, None, carry)
     return Trajectory(states, functional.totals, y, functional.total, carry)

@@ -26,6 +26,7 @@ from .pid import PID
 from .solution import Solution, Stats
 from .state import State, Value, each, parts_of
 from .timeline import Timeline
+from .traced import solve_in_graph
 
 
 def solve(
@@ -79,6 +80,9 @@ def solve(
         StepTooSmall: adaptive steps cannot meet their tolerance.
         NotFinite: f, g or the state became infinite or not a number; it says where and when.
     """
+    if torch.compiler.is_compiling():
+        others = (controller, event, dense, carry, adjoint != "direct", hasattr(sde, "functional"))
+        return solve_in_graph(sde, y0, ts, method, dt, path, seed, any(others))
     y0 = State(y0) if isinstance(y0, tuple) else y0
     _check(sde, y0, dt, controller, event)
     first = parts_of(y0)[0]
@@ -101,11 +105,12 @@ def solve(
         if plain and nothing_to_differentiate([*parts_of(y0), *held_by(sde)]):
             found = adapted.trajectory
     assert grid is not None
-    advance = CompiledChunks(equation, chosen, 20 if compile is True else compile) if compile else None
+    chunk = 20 if compile is True else int(compile) or 1
+    advance = CompiledChunks(equation, chosen, chunk) if compile else None
 
     def on(grid: StepGrid) -> Problem:
         area, blocks = chosen.levy_area_for(equation), is_vectorized(sde)
-        timeline = Timeline(grid, y0, path, levy_area=area, long_blocks=blocks, ts=wrt_times)
+        timeline = Timeline(grid, y0, path, levy_area=area, long_blocks=blocks, chunk=chunk, ts=wrt_times)
         if hasattr(sde, "prepare"):
             sde.prepare(timeline.times())
         wanted = [True] * (grid.steps + 1) if dense else _wanted_points(grid)

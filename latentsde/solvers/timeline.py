@@ -29,6 +29,7 @@ class Timeline:
     Args:
         levy_area: what the method needs of the path besides W (see `Method`).
         long_blocks: as many steps in a block as fit into memory of a bounded size, for work on whole blocks.
+        chunk: steps that are taken together: a block holds whole chunks.
         ts: the requested times, where gradients with respect to them are asked for.
         on_device: lengths as tensors, so that no number has to come to the host.
     """
@@ -41,6 +42,7 @@ class Timeline:
         *,
         levy_area: str | None = None,
         long_blocks: bool = False,
+        chunk: int = 1,
         ts: Tensor | None = None,
         on_device: bool = False,
     ) -> None:
@@ -52,6 +54,7 @@ class Timeline:
         if long_blocks:
             width = sum(part.shape.numel() for part in (y0 if isinstance(y0, State) else (y0,)))
             self.block_steps = max(1, _BLOCK_NUMBERS // max(1, width))
+        self.block_steps = chunk * max(1, self.block_steps // chunk)
         self._points = grid.points.to(self.like.device, self.like.dtype)
         self._exact: Tensor | None = None
         if ts is not None:
@@ -71,12 +74,16 @@ class Timeline:
     def times(self) -> list[Tensor]:
         """The very tensors that f and g will be given at all points of the grid, from here on."""
         if self._times is None:
-            self._times = self._unbound(self._points)
+            self._times = self._beside(self._points, self._parts[0]).unbind(0)
         return list(self._times)
 
     def time(self, k: int) -> Any:
         """The time of point k, as f and g take it."""
-        return self._times[k] if self._times is not None else self._unbound(self._points[k : k + 1])[0]
+        return (
+            self._times[k]
+            if self._times is not None
+            else self._beside(self._points[k : k + 1], self._parts[0])[0]
+        )
 
     @property
     def first(self) -> Any:
@@ -92,43 +99,42 @@ class Timeline:
         """The steps start .. stop - 1."""
         if stop <= start:
             return []
-        t = self._times[start : stop + 1] if self._times else self._unbound(self._points[start : stop + 1])
+        t, _, h, length, W, H, A = self.stacked(start, stop)
+        t = self._times[start : stop + 1] if self._times else t.unbind(0)
+        if self._as_numbers:
+            h = self.grid.points[start : stop + 1].diff(dim=0).tolist()
+            length = [abs(number) for number in h]
+        count = stop - start
+        columns = (x if isinstance(x, list) else _rows(x, count) for x in (h, length, W, H, A))
+        return [Step(*row) for row in zip(t, t[1:], *columns, strict=False)]
+
+    def stacked(self, start: int, stop: int) -> Step:
+        """The same steps with a leading axis of steps in everything, t0 the times of all their ends."""
         points = self.grid.points[start : stop + 1]
         W, H, A = self._noise(points)
-        h, length = self._lengths(start, stop, W)
-        count = stop - start
-        columns = [[None] * count if x is None else _rows(x) for x in (W, H, A)]
-        return [Step(*row) for row in zip(t, t[1:], h, length, *columns, strict=False)]
+        t = self._beside(self._points[start : stop + 1], self._parts[0])
+        exact = points if self._exact is None else self._exact[start : stop + 1]
+        steps = exact.diff(dim=0).to(self.like.device, self.like.dtype)
+        h: Any = [self._beside(steps, dim) for dim in self._parts]
+        h = State(h) if self._tuple else h[0]
+        length = None if W is None else each(lambda w: self._beside(steps.abs(), w.dim() - 1), W)
+        if length is not None and not self.grid.per_sample:
+            length = steps.abs()
+        return Step(t, None, h if self.grid.per_sample else steps, length, W, H, A)
 
     def walk(self) -> Iterator[Step]:
         """All steps in their order."""
         for start, stop in self.blocks():
             yield from self.block(start, stop)
 
-    def _lengths(self, start: int, stop: int, W: Any) -> tuple[list[Any], list[Any]]:
-        if self._exact is not None:
-            h: Any = self._exact[start : stop + 1].diff(dim=0).to(self.like.dtype)
-            if not self.grid.per_sample:
-                return list(h.unbind(0)), [None] * len(h)
-            return self._beside_state(h), [None] * len(h)
-        steps = self.grid.points[start : stop + 1].diff(dim=0)
-        if not self.grid.per_sample:
-            if self._on_device:
-                steps = steps.to(self.like.device, self.like.dtype)
-                return list(steps.unbind(0)), list(steps.abs().unbind(0))
-            numbers = steps.tolist()
-            return numbers, [abs(number) for number in numbers]
-        steps = steps.to(self.like.device, self.like.dtype)
-        if W is None:
-            return self._beside_state(steps), [None] * len(steps)
-        return self._beside_state(steps), _rows(each(lambda w: _beside(steps.abs(), w.dim() - 1), W))
+    @property
+    def _as_numbers(self) -> bool:
+        """Whether a step's length is a Python number, which costs an operation less than a tensor."""
+        return not (self.grid.per_sample or self._on_device or self._exact is not None)
 
-    def _beside_state(self, h: Tensor) -> list[Any]:
-        parts = [_beside(h, dim).unbind(0) for dim in self._parts]
-        return [State(row) for row in zip(*parts, strict=True)] if self._tuple else list(parts[0])
-
-    def _unbound(self, points: Tensor) -> Any:
-        return (_beside(points, self._parts[0]) if self.grid.per_sample else points).unbind(0)
+    def _beside(self, values: Tensor, dim: int) -> Tensor:
+        """(n, batch) shaped (n, batch, 1, ...) to broadcast over a state of `dim` dimensions; (n,) stays."""
+        return values.view(*values.shape, *(1,) * (dim - 1)) if self.grid.per_sample else values
 
     def _noise(self, points: Tensor) -> tuple[Any, Any, Any]:
         if self.path is None:
@@ -178,18 +184,17 @@ class Part:
         """The steps start .. stop - 1 of these."""
         return self.whole.block(self.start + start, self.start + stop)
 
+    def stacked(self, start: int, stop: int) -> Step:
+        """The same with a leading axis of steps."""
+        return self.whole.stacked(self.start + start, self.start + stop)
 
-def _rows(value: Any) -> list[Any]:
+
+def _rows(value: Any, count: int) -> list[Any]:
+    if value is None:
+        return [None] * count
     if not isinstance(value, tuple):
         return list(value.unbind(0))
-    count = next(len(part) for part in value if part is not None)
-    parts = [[None] * count if part is None else part.unbind(0) for part in value]
-    return [State(row) for row in zip(*parts, strict=True)]
-
-
-def _beside(values: Tensor, dim: int) -> Tensor:
-    """(n, batch) shaped (n, batch, 1, ...) to broadcast over a state of `dim` dimensions."""
-    return values.view(*values.shape, *(1,) * (dim - 1))
+    return [State(row) for row in zip(*(_rows(part, count) for part in value), strict=True)]
 
 
 def _differentiable(grid: StepGrid, ts: Tensor) -> Tensor:
