@@ -81,6 +81,30 @@ def test_milstein_with_and_without_derivatives_differ_by_less_than_their_error(
     assert 800 < differences[0] / differences[1] < 1250
 
 
+def test_milsteins_own_derivative_leaves_no_graph_behind() -> None:
+    y0 = torch.ones(3, 2, dtype=DOUBLE)
+    for calculus in ("ito", "stratonovich"):
+        fixed, learned = Nonlinear("commutative", calculus), Learned("diagonal", calculus)
+        assert not solve(fixed, y0, [0, 1], dt=0.5, seed=0, method="milstein_derivative").ys.requires_grad
+        with torch.no_grad():
+            ys = solve(learned, y0, [0, 1], dt=0.5, seed=0, method="milstein_derivative").ys
+        assert not ys.requires_grad
+        ys = solve(learned, y0, [0, 1], dt=0.5, seed=0, method="milstein_derivative").ys
+        assert ys.requires_grad
+
+
+def test_milsteins_own_derivative_keeps_gradients_of_one_component_of_a_tuple() -> None:
+    parts = Coupled("commutative", "ito")
+    y0 = (torch.tensor([[0.4, -1.0]], dtype=DOUBLE), torch.tensor([[0.3, 0.7]], dtype=DOUBLE))
+
+    def end(first: Tensor) -> Tensor:
+        return torch.cat(
+            solve(parts, (first, y0[1]), [0, 1], dt=0.5, seed=0, method="milstein_derivative").ys, -1
+        )
+
+    assert torch.autograd.gradcheck(end, y0[0].requires_grad_())
+
+
 class TrueAreas:
     """A path that has its Lévy areas from the increments of a finer grid."""
 

@@ -49,13 +49,12 @@ class Step(NamedTuple):
         time, as `solve` does for decreasing ts, is another thing: there the equation is read from its later
         end and the length stays positive.)
         """
-        W = None if self.W is None else _negative(self.W)
-        A = None if self.A is None else _negative(self.A)
-        return Step(self.t1, self.t0, _negative(self.h), _negative(self.length), W, self.H, A)
+        h, length, W, A = (_negative(x) for x in (self.h, self.length, self.W, self.A))
+        return Step(self.t1, self.t0, h, length, W, self.H, A)
 
 
 def _negative(value: Any) -> Any:
-    return each(lambda v: -v, value)
+    return None if value is None else each(lambda v: -v, value)
 
 
 class Method(ABC):

@@ -12,7 +12,7 @@ from typing import Any
 from ..equation import Equation
 from ..state import Value
 from .base import ANY_NOISE, Method, Order, Step
-from .runge_kutta import add_noise, at
+from .runge_kutta import add_noise, at, combine
 
 
 class GeneralShARK(Method):
@@ -26,7 +26,8 @@ class GeneralShARK(Method):
         W, H, h, late = step.W, step.H, step.h, at(step, 5 / 6)
         shifted = add_noise(sde, y0, sde.g(step.t0, y0), H)
         first, g2 = sde.f(step.t0, shifted) * h, sde.g(step.t0, shifted)
-        stage = add_noise(sde, shifted + first * (5 / 6), g2, W * (5 / 6))
-        y1 = y0 + first * 0.4 + sde.f(late, stage) * h * 0.6
-        y1 = add_noise(sde, y1, g2, W * 0.4 + H * 1.2)
-        return add_noise(sde, y1, sde.g(late, stage), W * 0.6 - H * 1.2), None
+        stage = add_noise(sde, combine(shifted, (5 / 6,), [first]), g2, W * (5 / 6))
+        y1 = combine(y0, (0.4, 0.6), [first, sde.f(late, stage) * h])
+        # The two weights of the noise add up to W.
+        weight = combine(W * 0.4, (1.2,), [H])
+        return add_noise(sde, add_noise(sde, y1, g2, weight), sde.g(late, stage), W - weight), None

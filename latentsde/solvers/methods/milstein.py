@@ -9,6 +9,7 @@ commutative noise one for each channel.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -18,6 +19,8 @@ from ..equation import Equation
 from ..state import State, Value, each
 from .base import ANY_NOISE, BOTH, Method, Order, Step
 from .runge_kutta import add_drift, add_noise
+
+Change = Callable[[Value], Value]
 
 
 class Milstein(Method):
@@ -30,29 +33,27 @@ class Milstein(Method):
         if step.W is None:
             return sde.push(y0, step.t0, y0, step.h, None), None
         y1 = add_drift(y0, sde.f(step.t0, y0), step.h)
-        diffusion = sde.g(step.t0, y0)
         if sde.is_additive:
-            return add_noise(sde, y1, diffusion, step.W), None
+            return add_noise(sde, y1, sde.g(step.t0, y0), step.W), None
+        diffusion, change = self._diffusion(sde, step.t0, y0)
         if sde.calculus == "stratonovich":
             kick = sde.apply(diffusion, step.W)
-            change = self._change(sde, step.t0, y0, diffusion, kick)
-            return add_noise(sde, y1 + kick, change, step.W * 0.5), None
+            return add_noise(sde, y1 + kick, change(kick), step.W * 0.5), None
         y1 = add_noise(sde, y1, diffusion, step.W)
         # The difference is taken in the direction of W: its error of order h^1.5 then has no mean, also in a
         # step that undoes one, where W² - length has.
         root = each(torch.copysign, roots(step), step.W)
         if sde.is_diagonal:
-            change = self._change(sde, step.t0, y0, diffusion, diffusion * root)
             iterated = each(lambda w, r, length: (w * w - length) / (r * 2.0), step.W, root, lengths(step))
-            return add_noise(sde, y1, change, iterated), None
+            return add_noise(sde, y1, change(diffusion * root), iterated), None
         for direction, iterated in _columns(step, diffusion, root):
-            change = self._change(sde, step.t0, y0, diffusion, direction)
-            y1 = add_noise(sde, y1, change, iterated)
+            y1 = add_noise(sde, y1, change(direction), iterated)
         return y1, None
 
-    def _change(self, sde: Equation, t0: Any, y0: Value, diffusion: Value, direction: Value) -> Value:
-        """How much g changes along `direction`, to first order in it."""
-        return sde.g(t0, y0 + direction) - diffusion
+    def _diffusion(self, sde: Equation, t0: Any, y0: Value) -> tuple[Value, Change]:
+        """g, and how much it changes along a direction of the state, to first order in it."""
+        diffusion = sde.g(t0, y0)
+        return diffusion, lambda direction: sde.g(t0, y0 + direction) - diffusion
 
 
 def lengths(step: Step) -> Any:

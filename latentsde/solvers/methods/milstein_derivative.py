@@ -1,7 +1,9 @@
-"""Milstein with the derivative of g, taken forwards by torch.func.jvp.
+"""Milstein with the derivative of g along g, exact, at one evaluation of g a step.
 
-Milstein 1975; Kloeden & Platen 1992, section 10.3. As `milstein`, without the difference's error: g must be
-made of operations that PyTorch can differentiate forwards. Strong order 1.0 for commutative noise.
+Milstein 1975; Kloeden & Platen 1992, section 10.3. As `milstein`, without the difference's error. The
+derivative along a direction is the product with the transposed Jacobian, which is linear, differentiated by
+what it multiplies: two backward passes, of which each further channel needs the second alone. Strong order
+1.0 for commutative noise.
 """
 
 from __future__ import annotations
@@ -9,21 +11,48 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..equation import Equation
-from ..state import State, Value
-from .milstein import Milstein
+from ..state import Value, each, like, parts_of, with_gradient
+from .milstein import Change, Milstein
 
 
 class MilsteinDerivative(Milstein):
-    def _change(self, sde: Equation, t0: Any, y0: Value, diffusion: Value, direction: Value) -> Value:
-        if not isinstance(y0, tuple):
-            # Contiguous: PyTorch makes no dual number of an expanded tensor.
-            return torch.func.jvp(lambda y: sde.g(t0, y), (y0.contiguous(),), (direction,))[1]
-        tangents = tuple(torch.zeros_like(y) if d is None else d for y, d in zip(y0, direction, strict=True))
+    def _diffusion(self, sde: Equation, t0: Any, y0: Value) -> tuple[Value, Change]:
+        keep = torch.is_grad_enabled()
+        if keep and not any(part.requires_grad for part in parts_of(y0)):
+            # The first step; or nobody wants a gradient, and then none shall come of the leaves made here.
+            keep = any(part.requires_grad for part in parts_of(sde.g(t0, y0)))
+        with torch.enable_grad():
+            y = each(_differentiable, y0) if keep else with_gradient(y0)
+            diffusion = sde.g(t0, y)
+            values = parts_of(diffusion)
+            # What each value of g is multiplied by; its own value does not matter.
+            factors = [torch.zeros_like(value).requires_grad_() for value in values]
+            pulled = _gradients(values, parts_of(y), factors, keep=True)
 
-        def noisy(*parts: Any) -> tuple[Any, ...]:
-            return tuple(part for part in sde.g(t0, State(parts)) if part is not None)
+        def change(direction: Value) -> Value:
+            along = [d for d in direction] if isinstance(direction, tuple) else [direction]
+            used = [k for k, d in enumerate(along) if d is not None and pulled[k] is not None]
+            with torch.set_grad_enabled(keep):
+                pushed = _gradients([pulled[k] for k in used], factors, [along[k] for k in used], keep=keep)
+            zeros = [torch.zeros_like(v) if p is None else p for p, v in zip(pushed, values, strict=True)]
+            return like(diffusion, zeros)
 
-        changes = iter(torch.func.jvp(noisy, tuple(y.contiguous() for y in y0), tangents)[1])
-        return State(None if part is None else next(changes) for part in diffusion)
+        return diffusion if keep else each(torch.detach, diffusion), change
+
+
+def _differentiable(y: Tensor) -> Tensor:
+    return y if y.requires_grad else y.detach().requires_grad_()
+
+
+def _gradients(outputs: list[Any], inputs: list[Tensor], weights: list[Any], *, keep: bool) -> list[Any]:
+    """torch.autograd.grad, with None wherever nothing depends."""
+    pairs = [(y, w) for y, w in zip(outputs, weights, strict=True) if y.requires_grad]
+    if not pairs:
+        return [None] * len(inputs)
+    ends, by = zip(*pairs, strict=True)
+    return list(
+        torch.autograd.grad(ends, inputs, by, create_graph=keep, retain_graph=True, allow_unused=True)
+    )

@@ -13,7 +13,7 @@ from ..equation import Equation
 from ..state import Value
 from .additive import AdditiveMethod
 from .base import Order, Step
-from .runge_kutta import add_drift, add_noise, at
+from .runge_kutta import add_drift, add_noise, at, combine
 
 
 class SEA(AdditiveMethod):
@@ -22,6 +22,6 @@ class SEA(AdditiveMethod):
     def advance(self, sde: Equation, step: Step, y0: Value, carry: Any) -> tuple[Value, Any]:
         middle = at(step, 0.5)
         diffusion = sde.g(middle, y0)
-        shifted = add_noise(sde, y0, diffusion, step.W * 0.5 + step.H)
+        shifted = add_noise(sde, y0, diffusion, combine(step.H, (0.5,), [step.W]))
         y1 = add_drift(y0, sde.f(middle, shifted), step.h)
         return add_noise(sde, y1, diffusion, step.W), None

@@ -12,7 +12,7 @@ from ..equation import Equation
 from ..state import Value
 from .additive import AdditiveMethod
 from .base import Order, Step
-from .runge_kutta import add_noise, at
+from .runge_kutta import add_noise, at, combine
 
 
 class ShARK(AdditiveMethod):
@@ -25,7 +25,7 @@ class ShARK(AdditiveMethod):
         before, after = sde.g(step.t0, y0), sde.g(step.t1, y0)
         shifted = add_noise(sde, y0, before, step.H)
         first = sde.f(step.t0, shifted) * step.h
-        stage = add_noise(sde, shifted + first * (5 / 6), before, step.W * (5 / 6))
+        stage = add_noise(sde, combine(shifted, (5 / 6,), [first]), before, step.W * (5 / 6))
         difference = (sde.f(at(step, 5 / 6), stage) * step.h - first) * 0.6
         noise = self.integrated_noise(sde, step, before, after)
         return y0 + first + difference + noise, None, difference

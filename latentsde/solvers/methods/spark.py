@@ -13,7 +13,7 @@ from typing import Any
 from ..equation import Equation
 from ..state import Value
 from .base import ANY_NOISE, Method, Order, Step
-from .runge_kutta import add_noise, at
+from .runge_kutta import add_noise, at, combine
 
 _ENDS = (3 - math.sqrt(3)) / 6
 _MIDDLE = 1 / math.sqrt(3)
@@ -27,20 +27,24 @@ class SPaRK(Method):
     undoes = embedded = True
 
     def advance(self, sde: Equation, step: Step, y0: Value, carry: Any) -> tuple[Value, Any]:
-        y1, carry, _ = self.advance_with_error(sde, step, y0, carry)
-        return y1, carry
+        change, _, _ = self._stages(sde, step, y0)
+        return y0 + change, None
 
     def advance_with_error(
         self, sde: Equation, step: Step, y0: Value, carry: Any
     ) -> tuple[Value, Any, Value]:
+        change, drifts, kicks = self._stages(sde, step, y0)
+        trapezium = drifts + sde.apply(kicks, step.W)
+        return y0 + change, None, combine(change, (-0.5,), [trapezium])
+
+    def _stages(self, sde: Equation, step: Step, y0: Value) -> tuple[Value, Value, Value]:
+        """The step's increment, and the sums over its ends of f h and of g."""
         W, H, h, middle = step.W, step.H, step.h, at(step, 0.5)
         drift1, g1 = sde.f(step.t0, y0) * h, sde.g(step.t0, y0)
-        stage = add_noise(sde, y0 + drift1 * 0.5, g1, W * 0.5 + H * math.sqrt(3))
-        slope2 = sde.slope(middle, stage, h, W)
+        noise = combine(W * 0.5, (math.sqrt(3),), [H])
+        slope2 = sde.slope(middle, add_noise(sde, combine(y0, (0.5,), [drift1]), g1, noise), h, W)
         stage = y0 + slope2
-        drift3, g3 = sde.f(step.t1, stage) * h, sde.g(step.t1, stage)
-        ends = (drift1 + drift3) * _ENDS
-        ends = add_noise(sde, add_noise(sde, ends, g1, W * _ENDS + H), g3, W * _ENDS - H)
-        change = ends + slope2 * _MIDDLE
-        trapezium = add_noise(sde, sde.apply(g1, W * 0.5), g3, W * 0.5) + (drift1 + drift3) * 0.5
-        return y0 + change, None, change - trapezium
+        drifts, g3 = drift1 + sde.f(step.t1, stage) * h, sde.g(step.t1, stage)
+        ends = W * _ENDS
+        change = add_noise(sde, combine(slope2 * _MIDDLE, (_ENDS,), [drifts]), g1, ends + H)
+        return add_noise(sde, change, g3, ends - H), drifts, g1 + g3

@@ -12,7 +12,7 @@ from ..equation import Equation
 from ..state import Value
 from .additive import AdditiveMethod
 from .base import Order, Step
-from .runge_kutta import add_noise, at
+from .runge_kutta import add_noise, at, combine
 
 
 class SRA1(AdditiveMethod):
@@ -25,7 +25,8 @@ class SRA1(AdditiveMethod):
         before, after = sde.g(step.t0, y0), sde.g(step.t1, y0)
         first = sde.f(step.t0, y0) * step.h
         # I(1,0) / h = W/2 + H, the Brownian path's mean over the step.
-        stage = add_noise(sde, y0 + first * (3 / 4), after, step.W * 0.75 + step.H * 1.5)
+        mean = combine(step.H, (1 / 2,), [step.W])
+        stage = add_noise(sde, combine(y0, (3 / 4,), [first]), after, mean * 1.5)
         difference = (sde.f(at(step, 3 / 4), stage) * step.h - first) * (2 / 3)
         noise = self.integrated_noise(sde, step, before, after)
         return y0 + first + difference + noise, None, difference

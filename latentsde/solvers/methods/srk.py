@@ -13,7 +13,7 @@ from ..equation import Equation
 from ..state import Value, each
 from .base import Method, Order, Step
 from .milstein import lengths, roots
-from .runge_kutta import add_noise, at
+from .runge_kutta import add_noise, at, combine
 from .sra1 import SRA1
 
 
@@ -31,26 +31,33 @@ class SRK(Method):
         # length, I(1,0) and I(1,1,1) over the length.
         W, root = step.W, roots(step)
         length = lengths(step)
-        twice = each(lambda w, r, size: (w * w - size) / (r * 2.0), W, root, length)
-        thrice = each(lambda w, r, size: w * (w * w - size * 3.0) / (r * r * 6.0), W, root, length)
-        mean = W * 0.5 + step.H
+        twice, thrice = each(_twice, W, root, length), each(_thrice, W, root, length)
+        mean = combine(step.H, (0.5,), [W])
 
         h, late = step.h, at(step, 1 / 4)
         drift1 = sde.f(step.t0, y0) * h
         g1 = sde.g(step.t0, y0)
         kick1 = sde.apply(g1, root)
-        g2 = sde.g(late, y0 + drift1 * 0.25 - kick1 * 0.5)
-        g3 = sde.g(step.t1, y0 + drift1 + kick1)
-        drift2 = sde.f(step.t1, y0 + drift1) * h
-        middle = y0 + (drift1 + drift2) * 0.25
-        middle = add_noise(sde, add_noise(sde, middle, g1, mean), g2, mean * 0.5)
-        drift3 = sde.f(at(step, 1 / 2), middle) * h
-        kicks = kick1 * 2.0 - sde.apply(g2, root) + sde.apply(g3, root * 0.5)
-        g4 = sde.g(late, y0 + drift3 * 0.25 + kicks)
+        g2 = sde.g(late, combine(y0, (0.25, -0.5), [drift1, kick1]))
+        end = y0 + drift1
+        g3 = sde.g(step.t1, end + kick1)
+        drift2 = sde.f(step.t1, end) * h
+        middle = add_noise(sde, combine(y0, (0.25, 0.25), [drift1, drift2]), g1, mean)
+        drift3 = sde.f(at(step, 1 / 2), add_noise(sde, middle, g2, mean * 0.5)) * h
+        kicks = [drift3, kick1, sde.apply(g2, root), sde.apply(g3, root)]
+        g4 = sde.g(late, combine(y0, (0.25, 2.0, -1.0, 0.5), kicks))
 
-        third = W * (1 / 3) - twice * (1 / 3) - mean * (1 / 3)  # shared by the second and third weight
-        y1 = y0 + (drift1 + drift2) * (1 / 6) + drift3 * (2 / 3)
-        y1 = add_noise(sde, y1, g1, twice - W + mean * 2.0 - thrice * 2.0)
-        y1 = add_noise(sde, y1, g2, third * 4.0 + thrice * (5 / 3))
-        y1 = add_noise(sde, y1, g3, third * 2.0 + twice - thrice * (2 / 3))
+        rest = W - twice - mean
+        y1 = combine(y0, (1 / 6, 1 / 6, 2 / 3), [drift1, drift2, drift3])
+        y1 = add_noise(sde, y1, g1, combine(mean - rest, (-2.0,), [thrice]))
+        y1 = add_noise(sde, y1, g2, combine(rest * (4 / 3), (5 / 3,), [thrice]))
+        y1 = add_noise(sde, y1, g3, combine(twice, (2 / 3, -2 / 3), [rest, thrice]))
         return add_noise(sde, y1, g4, thrice), None
+
+
+def _twice(W: Any, root: Any, length: Any) -> Any:
+    return (W * W - length) / (root * 2.0)
+
+
+def _thrice(W: Any, root: Any, length: Any) -> Any:
+    return W * (W * W - length * 3.0) / (root * root * 6.0)
