@@ -2,6 +2,7 @@
 
 from . import operators as operators  # registers them
 from .aligned import AlignedPath
+from .correlated import CorrelatedPath
 from .drawing import standard_normal
 from .increments import Increments
 from .kernels import implementation
@@ -14,6 +15,7 @@ __all__ = [
     "LEVY_AREA_APPROXIMATIONS",
     "STREAM_VERSION",
     "AlignedPath",
+    "CorrelatedPath",
     "Increments",
     "RefinedPath",
     "VirtualBrownianTree",

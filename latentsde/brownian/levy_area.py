@@ -1,7 +1,7 @@
 """The Lévy area A of intervals, approximated from their increments W and space-time Lévy areas H.
 
-For a step of length h and i ≠ j, A_ij = 1/2 ∫ (W_i dW_j - W_j dW_i) is H_i W_j - W_i H_j + a_ij, and a_ij, the
-area of the bridge, has given (W, H) the mean 0 and the variance
+For a step of length h and i ≠ j, A_ij = 1/2 ∫ (W_i dW_j - W_j dW_i) is H_i W_j - W_i H_j + a_ij, and a_ij,
+the area of the bridge, has given (W, H) the mean 0 and the variance
 
     h²/20 + (h/5) (H_i² + H_j²)
 

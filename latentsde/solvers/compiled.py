@@ -7,6 +7,7 @@ equation, method and shape, and is found again by later solves.
 
 from __future__ import annotations
 
+import functools
 import warnings
 from typing import Any
 
@@ -71,7 +72,7 @@ class CompiledChunks:
         t, _, *rest = stacked
         inputs = [None if x is None else each(lambda v: v[k : k + self.size], x) for x in rest]
         try:
-            result = _chunk(
+            result = _compiled_for(t.device.type)(
                 _Quiet.of(self.equation), self.method, y, carry, t[k : k + self.size + 1], *inputs
             )
         except Exception as error:
@@ -118,7 +119,13 @@ class _Quiet(Equation):
         return State(diffusion) if isinstance(diffusion, tuple) else diffusion
 
 
-@torch.compile(dynamic=False, fullgraph=True)
+@functools.cache
+def _compiled_for(device: str) -> Any:
+    # On the CPU a call of a compiled graph is mostly Python around small kernels: let it be C++ as well.
+    options = {"cpp_wrapper": True} if device == "cpu" else None
+    return torch.compile(_chunk, dynamic=False, fullgraph=True, options=options)  # type: ignore[arg-type]
+
+
 def _chunk(
     equation: Equation,
     method: Method,

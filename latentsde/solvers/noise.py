@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..brownian import AlignedPath, VirtualBrownianTree, derive_seed
+from ..brownian import AlignedPath, CorrelatedPath, VirtualBrownianTree, derive_seed
 from .equation import Equation
 from .grid import StepGrid
 from .methods import Method
@@ -35,17 +35,34 @@ def noise_for(
     t0 = t0.view(*t0.shape, *(1,) * (first.dim() - 1)) if times.dim() == 2 else t0
     shape = equation.noise_shape(t0, y0)
     levy_area = method.levy_area_for(equation)
+    factor = getattr(equation.sde, "correlation_factor", None)
+    if factor is not None:
+        shape = _independent_shape(shape, factor)
     if path is None:
         seed = secrets.randbits(63) if seed is None else seed
-        return seed, _own_path(shape, grid, times, seed, first, levy_area)
-    _check_path(path, shape, levy_area)
-    return None, path
+        path = _own_path(shape, grid, times, seed, first, levy_area)
+    else:
+        seed = None
+        _check_path(path, shape, levy_area)
+    return seed, path if factor is None else CorrelatedPath(path, factor)
 
 
 def has_areas(path: Any) -> bool:
     """Whether H can be had: from a path that is still to be made it can."""
     parts = path if isinstance(path, tuple) else (path,)
     return all(part is None or getattr(part, "levy_area", None) is not None for part in parts)
+
+
+def _independent_shape(shape: Any, factor: Tensor) -> tuple[int, ...]:
+    """The shape of the path under a correlation factor (channels, m)."""
+    if shape and not isinstance(shape[0], int):
+        raise ValueError("a correlation_factor is for one tensor of state; mix the parts of a tuple in g")
+    if factor.dim() != 2 or len(shape) < 2 or factor.shape[0] != shape[-1]:
+        raise ValueError(
+            f"correlation_factor must be ({shape[-1] if len(shape) > 1 else 'channels'}, m) for noise of "
+            f"shape {shape}, got {tuple(factor.shape)}"
+        )
+    return (*shape[:-1], factor.shape[1])
 
 
 def _own_path(

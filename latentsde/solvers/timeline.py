@@ -154,8 +154,10 @@ class Timeline:
         H = increments.H.to(dtype)
         if self.levy_area == "space-time":
             return W, H, None
-        A = getattr(increments, "A", None)  # a path that has its own areas
-        if A is None:
+        areas = getattr(path, "areas", None)  # a path that has its own
+        if areas is not None:
+            A = areas(points, self.levy_area)
+        else:
             A = levy_areas(W, H, points, self.levy_area, seed=path.seed, ids=path.ids)
         return W, H, A.to(dtype)
 

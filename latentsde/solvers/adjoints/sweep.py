@@ -53,6 +53,12 @@ MakeSweep = Callable[[Problem, Tape, Value, Any], Sweep]
 
 def solve_and_sweep(problem: Problem, inputs: list[Tensor], make_sweep: MakeSweep, name: str) -> Trajectory:
     """`march`, whose gradients are taken by a sweep back instead of from kept steps."""
+    factor = getattr(problem.equation.sde, "correlation_factor", None)
+    if factor is not None and factor.requires_grad:
+        raise ValueError(
+            f'adjoint="{name}" takes the path as given and has no gradient of a correlation_factor: '
+            'take "direct" or "checkpointed", or multiply it into g'
+        )
     given = [] if problem.carry is None else tensors_of(problem.carry)
     run = _Run(problem, make_sweep, name, len(parts_of(problem.y0)), len(given))
     flat = _Swept.apply(run, *parts_of(problem.y0), *given, *inputs)
