@@ -17,6 +17,7 @@ The memory does not grow with the number of steps; the gradient's error falls wi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -194,10 +195,11 @@ class InverseSweep(BacksolveSweep):
             undone = step.reversed()
             return method.advance(equation, undone, end, method.start(equation, step.t1, end))[0]
         # Each round of y0 <- y0 - (step(y0) - y1) takes the error down by a root of the step; to leave a
-        # strong order p after all steps it has to be of order p + 1/2 in each, and of p + 1 in the mean.
+        # strong order p after all steps it has to be of order p + 1/2 in each, and of p + 1 in the mean, and
+        # the mean is gone after an even number of rounds.
         known = method.order.strong if equation.noise_type == "general" else method.order.strong_commutative
         start: Any = end
-        for _ in range(max(2, round(2 * (known or 1.5)))):
+        for _ in range(2 * math.ceil(known or 1.5)):
             reached = method.advance(equation, step, start, method.start(equation, step.t0, start))[0]
             start = start - (reached - end)
         return start
