@@ -137,8 +137,8 @@ def adjoint_memory(
 ) -> None:
     """Peak memory and time of a forward and backward solve against its number of steps, 15 minutes.
 
-    Every point is a process of its own. Memory is what the process is resident in, on cuda what torch
-    allocates there. What would not fit into the free memory is predicted from the points before it, and
+    Every point is a process of its own. Memory is what malloc has given out, on cuda what torch has
+    allocated there. What would not fit into the free memory is predicted from the points before it, and
     left out.
 
     \b

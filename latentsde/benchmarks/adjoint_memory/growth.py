@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -126,7 +127,9 @@ def predicted_mb(points: Sequence[Point], steps: int) -> float | None:
 def in_a_process(solve: Solve) -> tuple[float, float]:
     """(MB, seconds) of a solve, by a process of its own."""
     command = [sys.executable, "-m", "latentsde.benchmarks.adjoint_memory.process", json.dumps(asdict(solve))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # Python's own objects from malloc as well, where the meter sees them: a list of all steps would be one.
+    environment = os.environ | {"PYTHONMALLOC": "malloc"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"])[-1]
         raise SolveFailed(last)

@@ -1,7 +1,9 @@
-"""The memory that a piece of work takes at its peak, above what the process held before it.
+"""The memory that a piece of work takes at its peak, above what was taken before it.
 
-On the CPU this is resident memory, as the system counts it. It means allocations only where the allocator
-gives back what is freed: glibc otherwise keeps it for later, and how much differs from run to run.
+On the CPU with glibc it is what the allocator has given out and not got back, asked for a thousand times a
+second while the work runs. It repeats to 0.1 MB, where resident memory, which also counts what the allocator
+keeps for later and pages of libraries, differs by several MB from run to run. A peak shorter than a
+millisecond is seen only where the work repeats it, as a solver repeats its step.
 """
 
 from __future__ import annotations
@@ -9,26 +11,20 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
-_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-_MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # of mallopt
-# Blocks from this size on come from the system and go back to it when they are freed. It is below the size of
-# one state of the benchmark: what lies in the heap leaves holes there, which are resident and differ by
-# several MB from run to run.
-_FIXED = 32 * 1024
-# As far as glibc raises it by itself, for work that is timed: a system call for each tensor costs three
-# times the time.
-_RAISED = 32 * 2**20
+_MB = 2**20
+_PAUSE = 1e-3  # seconds between two questions
 
 
 def peak_above(work: Callable[[], object], device: str = "cpu") -> float:
-    """Run `work`; the MB it took at its peak above the level before. Blocks below 32 kB are counted as far
-    as the heap grew by them.
-    """
+    """Run `work`; the MB it took at its peak above the level before."""
     gc.collect()
     if device == "cuda":
         torch.cuda.synchronize()
@@ -36,37 +32,84 @@ def peak_above(work: Callable[[], object], device: str = "cpu") -> float:
         level = torch.cuda.memory_allocated()
         work()
         torch.cuda.synchronize()
-        return (torch.cuda.max_memory_allocated() - level) / 2**20
-    _give_back_at(_FIXED)
-    if not _CLEAR.exists():
-        level_mb = _most_resident()
+        return (torch.cuda.max_memory_allocated() - level) / _MB
+    given_out = _glibc()
+    if given_out is None:
+        before = _most_resident()
         work()
-        return _most_resident() - level_mb
-    _CLEAR.write_text("5")  # the peak is what is resident now
-    level_mb = _status("VmHWM")
-    try:
+        return _most_resident() - before
+    level = given_out()
+    with _sampled(given_out) as samples:
         work()
-        return _status("VmHWM") - level_mb
-    finally:
-        _give_back_at(_RAISED)
+    return (max(samples) - level) / _MB
+
+
+def how(device: str) -> str:
+    """What `peak_above` looks at."""
+    if device == "cuda":
+        return "what torch.cuda has allocated"
+    return "resident memory" if _glibc() is None else "what malloc has given out"
 
 
 def available_mb(device: str = "cpu") -> float | None:
     """Memory that could still be taken; None where the system does not tell."""
     if device == "cuda":
-        return torch.cuda.mem_get_info()[0] / 2**20
+        return torch.cuda.mem_get_info()[0] / _MB
     listing = Path("/proc/meminfo")
     if not listing.exists():
         return None
     free = int(listing.read_text().split("MemAvailable:")[1].split()[0]) / 1024
     limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
     if limit.exists() and used.exists() and (text := limit.read_text().strip()) != "max":
-        free = min(free, (int(text) - int(used.read_text())) / 2**20)
+        free = min(free, (int(text) - int(used.read_text())) / _MB)
     return free
 
 
-def _status(name: str) -> float:
-    return int(_STATUS.read_text().split(f"{name}:")[1].split()[0]) / 1024
+@contextmanager
+def _sampled(level: Callable[[], int]) -> Iterator[list[int]]:
+    """The highest of the levels so far, as a list of one number, while the block runs and at its end."""
+    highest, done = [level()], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(_PAUSE):
+            highest[0] = max(highest[0], level())
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield highest
+    finally:
+        highest[0] = max(highest[0], level())
+        done.set()
+        watcher.join()
+
+
+class _Mallinfo2(ctypes.Structure):
+    """As in glibc's malloc.h: `hblkhd` bytes in blocks of their own, `uordblks` in the heaps."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    ]
+
+
+def _glibc() -> Callable[[], int] | None:
+    """The bytes that malloc has given out; None without glibc 2.33 or later."""
+    if not sys.platform.startswith("linux"):
+        return None
+    mallinfo2: Any = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if mallinfo2 is None:
+        return None
+    mallinfo2.restype = _Mallinfo2
+
+    def given_out() -> int:
+        found = mallinfo2()
+        return int(found.hblkhd + found.uordblks)
+
+    return given_out
 
 
 def _most_resident() -> float:
@@ -75,12 +118,3 @@ def _most_resident() -> float:
 
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-
-
-def _give_back_at(threshold: int) -> None:
-    """What is free goes back now, and blocks from `threshold` bytes on as soon as they are freed."""
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim"):  # glibc
-        libc.mallopt(_MMAP_THRESHOLD, threshold)
-        libc.mallopt(_TRIM_THRESHOLD, threshold)
-        libc.malloc_trim(0)

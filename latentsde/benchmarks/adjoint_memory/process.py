@@ -28,7 +28,7 @@ class Solve:
 
 
 def carry_out(solve: Solve) -> tuple[float, float]:
-    """(MB, seconds) of the solve, by two runs: giving memory back as the first has to costs time."""
+    """(MB, seconds) of the solve, by two runs: that nobody watches is the one that is timed."""
     contender, size = BY_NAME[solve.contender], Size.read(solve.size)
     # torchsde recurses as deep as its path is long; this is its authors' advice (torchsde issue 105).
     sys.setrecursionlimit(10**6)

@@ -11,6 +11,7 @@ from latentsde.benchmarks.adjoint_memory import table
 from latentsde.benchmarks.adjoint_memory.contenders import CONTENDERS
 from latentsde.benchmarks.adjoint_memory.figure import draw
 from latentsde.benchmarks.adjoint_memory.growth import Growth, Measure, grow
+from latentsde.benchmarks.adjoint_memory.meter import how
 from latentsde.benchmarks.adjoint_memory.plan import FULL, Plan
 from latentsde.benchmarks.output import Circumstances, check_directory, write_csv
 from latentsde.files import write_json
@@ -63,11 +64,10 @@ def _write(out: Path, plan: Plan, result: dict[str, Any], found: list[Growth]) -
 
 
 def _introduction(plan: Plan, circumstances: Circumstances) -> str:
-    how = "resident memory" if plan.device == "cpu" else "what torch.cuda allocates"
     lines = [
         *circumstances.introduction(f"gradients of dy = f dt + g dW on {plan.device}, float32"),
         "the problem of `latentsde bench solver`; columns: steps; every point is a process of its own,",
-        f"its memory ({how}) of one solve, its time of another; [ ] is predicted, and left out",
+        f"its memory ({how(plan.device)}) of one solve, its time of another; [ ] is predicted, and left out",
     ]
     if plan.quick:
         lines.append("quick: a smaller problem, few steps")

@@ -12,9 +12,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from latentsde.benchmarks.solver.comparison import Comparison
+from latentsde.benchmarks.wording import times
 from latentsde.plotting.style import GUIDE, MODEL, MODEL_50, MUTED, OBSERVED, WITHHELD, legend, style
 
 _ROW, _HEADING = 0.2, 1.25  # inches; rows
+_MOST = 3.0  # times the peer's time: beyond it there is an arrow with the number
 _COLOURS = (MODEL_50, "#4b9bca", MODEL, "#00395a")
 
 
@@ -49,11 +51,11 @@ def _draw_side(ax: Axes, side: Sequence[Comparison], colours: dict[str, str]) ->
     place, ticks = 0.0, dict[float, str]()
     for title, group in groupby(side, key=lambda one: one.case.title):
         ax.text(
-            0.0,
+            1.0,
             place,
-            "\N{NO-BREAK SPACE}" + _short(title),
+            _short(title),
             transform=ax.get_yaxis_transform(),
-            ha="left",
+            ha="right",
             va="center",
             color=OBSERVED,
             zorder=5,
@@ -67,7 +69,7 @@ def _draw_side(ax: Axes, side: Sequence[Comparison], colours: dict[str, str]) ->
             ax.axhline(place, color=GUIDE, lw=0.6, zorder=0)
             for one in ones:
                 _draw_dot(ax, one, place, list(colours).index(str(one.case.size)), colours)
-            ticks[place] = what
+            ticks[place] = _label(what)
             place += 1.0
     ax.set_ylim(place - 0.4, -0.8)
     ax.set_yticks(list(ticks), list(ticks.values()), fontsize=7)
@@ -76,7 +78,7 @@ def _draw_side(ax: Axes, side: Sequence[Comparison], colours: dict[str, str]) ->
     ax.axvline(1.0, color=MUTED, lw=0.8, zorder=1)
     values = [one.ratio or 1.0 for one in side] + [_bar(one) or 1.0 for one in side]
     if side[0].case.ours_above:
-        ax.set_xlim(min(0.95, min(values) - 0.05), 1.05 * max(values))
+        ax.set_xlim(max(0.6, min(0.95, min(values) - 0.05)), 1.05 * min(_MOST, max(values)))
         ax.set_xlabel("times the peer's time: less is better")
         return
     ax.set_xscale("log")
@@ -95,7 +97,18 @@ def _draw_dot(ax: Axes, one: Comparison, place: float, rank: int, colours: dict[
     bar = _bar(one)
     if bar is not None:
         ax.plot([bar] * 2, [at - 0.16, at + 0.16], color=WITHHELD, lw=1.8, solid_capstyle="butt", zorder=3)
-    ax.plot(one.ratio or 0.0, at, marker="o", ms=3.6, color=colour, mec="white", mew=0.3, zorder=4)
+    ratio = one.ratio or 0.0
+    if one.case.ours_above and ratio > _MOST:
+        ax.annotate(
+            f"{times(ratio)} \N{RIGHTWARDS ARROW}",
+            (_MOST, at),
+            color=colour,
+            fontsize=5.5,
+            ha="right",
+            va="center",
+        )
+        return
+    ax.plot(ratio, at, marker="o", ms=3.6, color=colour, mec="white", mew=0.3, zorder=4)
 
 
 def _bar(one: Comparison) -> float | None:
@@ -104,4 +117,28 @@ def _bar(one: Comparison) -> float | None:
 
 
 def _short(title: str) -> str:
-    return title.replace("forward and backward: ", "").replace("no gradients: ", "")
+    """The title in as much room as a panel has."""
+    shorter = {
+        "forward and backward: ": "",
+        "no gradients: ": "",
+        "evaluations of f and g": "evaluations",
+        "adjoints of constant memory": "constant memory",
+        "sdeint_adjoint / constant memory": "sdeint_adjoint / ours",
+    }
+    for long, short in shorter.items():
+        title = title.replace(long, short)
+    return title
+
+
+def _label(what: str) -> str:
+    for long, short in {
+        "stratonovich": "strat.",
+        "forward and backward": "f + b",
+        "virtual Brownian ": "",
+    }.items():
+        what = what.replace(long, short)
+    return (
+        what.replace(", forward", "")
+        .replace("for comparison: a ", "")
+        .replace("path without memory", "other path")
+    )

@@ -2,74 +2,84 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import time
 
 import pytest
 import torch
 
+from latentsde.benchmarks.adjoint_memory import meter
 from latentsde.benchmarks.adjoint_memory.meter import available_mb, peak_above
 
 MB = 2**18  # numbers of float32
 
-pytestmark = pytest.mark.skipif(
-    not Path("/proc/self/clear_refs").exists(), reason="only Linux forgets a process's peak"
-)
+glibc = pytest.mark.skipif(meter._glibc() is None, reason="only glibc tells what malloc has given out")
 
 
-def test_a_known_allocation_is_measured_to_a_megabyte() -> None:
-    for size in (8, 64):
-        assert peak_above(lambda size=size: torch.ones(size * MB)) == pytest.approx(size, abs=1.0)
+def hold(*sizes: float) -> None:
+    """Tensors of these megabytes, alive together long enough to be seen."""
+    held = [torch.ones(int(size * MB)) for size in sizes]
+    time.sleep(0.05)
+    assert len(held) == len(sizes)
 
 
+@glibc
+@pytest.mark.parametrize("sizes", [(8.0,), (64.0,), (0.5,) * 100, (1 / 16,) * 160])
+def test_a_known_allocation_is_measured(sizes: tuple[float, ...]) -> None:
+    assert peak_above(lambda: hold(*sizes)) == pytest.approx(sum(sizes), abs=0.2)
+
+
+@glibc
 def test_what_is_freed_before_the_next_is_taken_is_not_added_up() -> None:
-    def work() -> None:
-        for _ in range(20):
-            torch.ones(32 * MB)
-
-    assert peak_above(work) == pytest.approx(32, abs=1.0)
+    assert peak_above(lambda: [hold(4.0) for _ in range(5)]) == pytest.approx(4.0, abs=0.2)
 
 
-def test_what_is_held_together_is_added_up() -> None:
-    def work() -> None:
-        held = [torch.ones(MB // 2) for _ in range(100)]  # blocks as large as a network's activations
-        assert len(held) == 100
-
-    assert peak_above(work) == pytest.approx(50, abs=1.0)
-
-
+@glibc
 def test_holes_between_blocks_are_not_counted() -> None:
     def work() -> None:
         held = []
-        for _ in range(200):  # 64 kB that stay between 64 kB that go: 12.5 MB, not 25
+        for _ in range(200):  # 64 kB that stay between 64 kB that go
             gone = torch.ones(MB // 16)
             held.append(torch.ones(MB // 16))
             del gone
+        time.sleep(0.05)
 
-    assert peak_above(work) == pytest.approx(12.5, abs=1.0)
+    assert peak_above(work) == pytest.approx(12.5, abs=0.3)
 
 
+@glibc
 def test_a_higher_peak_before_the_work_is_not_counted() -> None:
-    torch.ones(256 * MB)
-    assert peak_above(lambda: torch.ones(16 * MB)) == pytest.approx(16, abs=1.0)
+    hold(256.0)
+    assert peak_above(lambda: hold(16.0)) == pytest.approx(16.0, abs=0.2)
 
 
+@glibc
 def test_what_was_there_before_is_not_counted() -> None:
     there = torch.ones(64 * MB)
-    assert peak_above(lambda: there[: 16 * MB].clone()) == pytest.approx(16, abs=1.0)
+    assert peak_above(lambda: hold(16.0)) == pytest.approx(16.0, abs=0.2)
+    assert there.numel() == 64 * MB
 
 
-def test_the_peak_of_a_backward_pass_has_every_saved_activation() -> None:
+@glibc
+def test_activations_that_a_backward_pass_needs_are_counted() -> None:
     def work() -> None:
-        x = torch.ones(MB, requires_grad=True)
-        y = x
+        y = torch.ones(MB, requires_grad=True)
         for _ in range(20):
             y = y.tanh()  # 1 MB each, all of them saved
+        time.sleep(0.05)
         y.sum().backward()
 
-    # x, 20 activations, and up to three gradients that are alive at one time.
-    assert 21 <= peak_above(work) <= 26
+    # The input, 20 activations, and up to three gradients that are alive at one time.
+    assert 20.9 <= peak_above(work) <= 24.2
 
 
-def test_free_memory_is_known() -> None:
+def test_without_glibc_it_is_what_is_resident(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("resource")
+    monkeypatch.setattr(meter, "_glibc", lambda: None)
+    already = meter._most_resident()
+    peak = peak_above(lambda: hold(64.0))
+    assert 0.0 <= peak <= 80.0 and meter._most_resident() >= already
+
+
+def test_free_memory_is_known_where_the_system_tells() -> None:
     free = available_mb()
-    assert free is not None and free > 100
+    assert free is None or free > 0
