@@ -94,7 +94,9 @@ def stop(problem: Problem, grid: StepGrid, event: Event, occurred: Tensor, steps
     first = parts_of(ys)[0]
     columns = torch.arange(len(steps))
     steps = steps.cpu()
-    points = grid.points if grid.per_sample else grid.points.unsqueeze(1).expand(-1, len(steps))
+    # With a gradient by the requested times, where it is asked for.
+    points = next(iter(problem.timeline.inputs()), grid.points)
+    points = points if grid.per_sample else points.unsqueeze(1).expand(-1, len(steps))
     t0, t1 = (points[steps + k, columns].to(first.device) for k in (0, 1))
     y0, y1 = (each(lambda x, k=k: x[k], State(ys) if isinstance(ys, tuple) else ys) for k in (-2, -1))
     curve = _Curve(problem, t0, t1, y0, y1)

@@ -58,7 +58,7 @@ class Timeline:
         self._points = grid.points.to(self.like.device, self.like.dtype)
         self._exact: Tensor | None = None
         if ts is not None:
-            self._exact = _differentiable(grid, ts).to(self.like.device)
+            self._exact = _differentiable(grid.points, ts).to(self.like.device)
             self._points = self._exact.to(self.like.dtype)
         self._times: Any = None
         self._on_device = on_device
@@ -199,18 +199,16 @@ def _rows(value: Any, count: int) -> list[Any]:
     return [State(row) for row in zip(*(_rows(part, count) for part in value), strict=True)]
 
 
-def _differentiable(grid: StepGrid, ts: Tensor) -> Tensor:
+def _differentiable(points: Tensor, ts: Tensor) -> Tensor:
     """The grid's points as functions of the requested times: each keeps its share of its interval."""
     if ts.dim() == 2:
-        columns = [
-            _differentiable(StepGrid(grid.points[:, k], grid.outputs[:, k]), ts[:, k])
-            for k in range(ts.shape[1])
-        ]
-        return torch.stack(columns, 1)
+        columns = zip(points.unbind(1), ts.unbind(1), strict=True)
+        return torch.stack([_differentiable(*column) for column in columns], 1)
     exact = ts.to(torch.float64)
     fixed = exact.detach().cpu()
-    interval = torch.searchsorted(grid.outputs, torch.arange(len(grid.points)), right=True) - 1
+    sign = 1.0 if bool(fixed[-1] >= fixed[0]) else -1.0
+    interval = torch.searchsorted(fixed * sign, points * sign, right=True) - 1
     interval = interval.clamp_max(len(fixed) - 2)
     gaps = fixed.diff()
-    share = (grid.points - fixed[interval]) / torch.where(gaps == 0, 1.0, gaps)[interval]
+    share = (points - fixed[interval]) / torch.where(gaps == 0, 1.0, gaps)[interval]
     return exact[interval] + share.to(exact.device) * exact.diff()[interval]

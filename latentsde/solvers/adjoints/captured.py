@@ -100,7 +100,7 @@ def _reached_by_an_evaluation(problem: Problem, known: list[Tensor]) -> list[Ten
     """The known tensors and the leaves that one evaluation depends on by itself, not through a known one;
     ValueError for other tensors.
     """
-    sde, t, y0 = problem.equation.sde, problem.timeline.first, problem.y0
+    sde, t, y0 = problem.equation.sde, problem.timeline.first.detach(), problem.y0
     with torch.enable_grad():
         y = with_gradient(y0)
         # Nodes made from here on have a higher number: an edge to an older one leaves the evaluation.
