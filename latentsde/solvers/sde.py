@@ -21,8 +21,8 @@ class SDE(Protocol):
     noise that does not depend on y may say `additive = True`. `t` is a 0-d tensor of y's dtype, or
     (batch, 1, ...) when each sample has its own grid.
 
-    Optional: `correlation_factor`, L (d, m) with rows of length 1, for noise whose d channels are correlated by
-    L Lᵀ: dW is then L dB for m independent motions B, of which `path` is one.
+    Optional: `correlation_factor`, L (d, m) with rows of length 1, for noise whose d channels are correlated
+    as L Lᵀ says: dW is then L dB for m independent motions B, of which `path` is one.
 
     Optional: `prepare(ts)`, called once before the first step with the list of the very tensors that f and g
     will be given as `t`, for work that does not depend on y (a method may ask for other times as well).

@@ -1,4 +1,4 @@
-"""The Lévy area A of an interval from its increment W and space-time Lévy area H, as `latentsde.brownian` has it.
+"""The Lévy area A of an interval from its increment W and its area H, as `latentsde.brownian` has it.
 
 torchsde 0.2.6 gives the area of the bridge, given (W, H), the variance h²/6 for "davie" and
 h²/50 + (h/5)(H_i² + H_j²) for "foster": its areas have 4/3 and 0.88 of the variance h²/4 of true ones.

@@ -29,6 +29,7 @@ from ..choice import choose
 from ..equation import Equation
 from ..march import Problem, Trajectory, march
 from ..methods import METHODS, Method, ReversiblePair, Step
+from ..methods.runge_kutta import FirstSameAsLast
 from ..state import State, Value, each, like, parts_of, with_gradient
 from .base import Adjoint, nothing_to_differentiate
 from .captured import captured_inputs
@@ -61,7 +62,7 @@ class Backsolve(Adjoint):
         method = _method_back(problem.method) if self.method is None else METHODS[self.method]
 
         def make(problem: Problem, tape: Tape, y: Value, carry: Any) -> Sweep:
-            return way_back(problem.equation, method)(problem, tape, y, method)
+            return way_back(problem, method)(problem, tape, y, method)
 
         return solve_and_sweep(problem, inputs, make, self.name)
 
@@ -73,10 +74,14 @@ def _method_back(method: Method) -> Method:
     return METHODS["heun"] if method.reversible else method
 
 
-def way_back(equation: Equation, method: Method) -> Any:
+def way_back(problem: Problem, method: Method) -> Any:
     """The sweep for a method on an equation."""
+    equation = problem.equation
     corrected = equation.has_noise and not equation.is_additive and equation.calculus == "ito"
-    if method.slopes_only and not corrected:
+    # Slopes that are summed up first and then multiplied by each sample's own length: gradients of inputs are
+    # sums over samples and cannot be.
+    own = isinstance(method, FirstSameAsLast) and problem.timeline.per_sample
+    if method.slopes_only and not corrected and not own:
         return AdjointSweep
     if method is METHODS["euler"]:
         return EulerSweep

@@ -8,6 +8,7 @@ rounding.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,8 @@ from .base import Adjoint, nothing_to_differentiate
 from .captured import captured_inputs
 from .sweep import Sweep, solve_and_sweep, tensors_of
 from .tape import Evaluation, Tape
+
+_LOST = 1e-2  # of the state's size
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,30 @@ class Reversible(Adjoint):
         return solve_and_sweep(problem, inputs, sweep, self.name)
 
 
-class PairSweep(Sweep):
+class ExactSweep(Sweep):
+    """A sweep that should arrive where the solve began."""
+
+    def __init__(self, problem: Problem, tape: Tape, y: Value, carry: Any) -> None:
+        super().__init__(problem, tape, y, carry)
+        self.end = y
+
+    def arrive(self, y0: Value) -> None:
+        starts, ends = parts_of(y0), parts_of(self.end)
+        distance: Any = sum((a - b).square().sum() for a, b in zip(parts_of(self.y), starts, strict=True))
+        size: Any = sum(x.square().sum() for x in (*starts, *ends))
+        # One number for the host in a backward pass; written so that nan is too much.
+        error = float((distance / size.clamp_min(1e-30)).sqrt())
+        if not error <= _LOST:
+            warnings.warn(
+                f'adjoint="reversible" came back {error:.1g} of the state\'s size away from y0 after '
+                f"{self.problem.timeline.steps} steps in {starts[0].dtype}: its gradients are as wrong. Take "
+                "fewer steps, float64, reversible_heun or a ReversiblePair with coupling=1.0, or another adjoint",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+
+class PairSweep(ExactSweep):
     """Undoes `ReversiblePair`: y1 = y0 + (1 - λ)(z0 - y0) + Ψ(z0), z1 = z0 - Ψ'(y1)."""
 
     def __init__(self, problem: Problem, tape: Tape, y: Value, carry: Any) -> None:
@@ -91,7 +117,7 @@ class PairSweep(Sweep):
         return self.cotangent + self.z_cotangent, []  # z starts where y does
 
 
-class HeunSweep(Sweep):
+class HeunSweep(ExactSweep):
     """Undoes `reversible_heun`, with one evaluation and one product a step.
 
     With s = f h + g W at (t, z), the step is z1 = 2 y0 - z0 + s0, y1 = y0 + (s0 + s1)/2. An evaluation at z1

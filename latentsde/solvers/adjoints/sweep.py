@@ -39,6 +39,9 @@ class Sweep(ABC):
     def receive_carry(self, cotangents: Any) -> None:  # noqa: B027 - most methods carry nothing
         """What the loss depends on the carry at the end by, of the carry's form."""
 
+    def arrive(self, y0: Value) -> None:  # noqa: B027 - most have nothing to compare
+        """At the start, which is known: how well the way back was kept to."""
+
     @abstractmethod
     def back(self, step: Step) -> None:
         """From the end of the step to its start."""
@@ -137,6 +140,7 @@ class _Swept(torch.autograd.Function):
                 sweep.back(step)
                 if weight is not None:
                     sweep.receive(_pull_functional(problem, tape, step, sweep.y, weight))
+        sweep.arrive(like(problem.y0, [s[0] for s in states]))
         sweep.receive(like(problem.y0, [c[0] for c in of_states]))
         start_cotangent, carry_cotangents = sweep.finish()
         given = carry_cotangents if run.count_carry else []
