@@ -17,13 +17,16 @@ if TYPE_CHECKING:
     from .data import IrregularSeries, load_weather
     from .girsanov import PathKL
     from .models import LatentSDE, load
-    from .solvers import solve
+    from .solvers import PID, Event, ReversiblePair, solve
     from .training import TrainingConfig, fit
 
 _HOMES = {
+    "Event": "solvers",
     "IrregularSeries": "data",
     "LatentSDE": "models",
+    "PID": "solvers",
     "PathKL": "girsanov",
+    "ReversiblePair": "solvers",
     "TrainingConfig": "training",
     "VirtualBrownianTree": "brownian",
     "fit": "training",
@@ -35,9 +38,12 @@ _HOMES = {
 }
 
 __all__ = [
+    "PID",
+    "Event",
     "IrregularSeries",
     "LatentSDE",
     "PathKL",
+    "ReversiblePair",
     "TrainingConfig",
     "VirtualBrownianTree",
     "__version__",

@@ -74,7 +74,7 @@ class ExactSweep(Sweep):
             warnings.warn(
                 f'adjoint="reversible" came back {error:.1g} of the state\'s size away from y0 after '
                 f"{self.problem.timeline.steps} steps in {starts[0].dtype}: its gradients are as wrong. Take "
-                "fewer steps, float64, reversible_heun or a ReversiblePair with coupling=1.0, or another adjoint",
+                "fewer steps, float64, reversible_heun, a ReversiblePair of coupling 1 or another adjoint",
                 RuntimeWarning,
                 stacklevel=2,
             )
