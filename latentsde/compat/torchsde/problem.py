@@ -135,4 +135,4 @@ def _path(bm: Any, use: Use, times: Tensor) -> Any:
         )
     if isinstance(bm, BrownianInterval) and not use.needs_area and (tree := bm.tree(times)) is not None:
         return tree
-    return Queries(bm, use.needs_space_time, use.needs_area)
+    return Queries(bm, use.needs_space_time or use.needs_area)
