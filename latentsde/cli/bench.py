@@ -47,7 +47,7 @@ Out = Annotated[
     typer.Option("--out", metavar="DIR", help="Directory for the results, named after the benchmark."),
 ]
 Quick = Annotated[
-    bool, typer.Option("--quick", help="Less than a minute: few rounds, small sizes, rough numbers.")
+    bool, typer.Option("--quick", help="A minute or two: few rounds, small sizes, rough numbers.")
 ]
 OUT = Path("runs/bench")
 
