@@ -31,7 +31,7 @@ _LOOKS: dict[str, tuple[str, str]] = {
 
 
 def draw(found: Sequence[Growth], plan: Plan) -> Figure:
-    """Memory and time on logarithmic scales; what was predicted instead of measured is hollow and dashed."""
+    """Memory on logarithmic scales and the time of a step; what was predicted instead of measured is hollow and dashed."""
     shown = [growth for growth in found if growth.measured]
     with style():
         figure = Figure(figsize=_SIZE)
@@ -48,9 +48,12 @@ def draw(found: Sequence[Growth], plan: Plan) -> Figure:
         memory.set_title(f"peak memory of a gradient: {size.batch:,} samples, {size.channels} channels")
         memory.yaxis.set_major_formatter(FuncFormatter(_megabytes))
         memory.set_ylim(*_decades([mb for _, mb in ends] + [mb for g in shown for _, mb in g.measured]))
-        time.set_title("time of a step, forward and backward")
-        time.yaxis.set_major_locator(LogLocator(10.0, subs=(1.0, 2.0, 5.0)))
-        time.yaxis.set_major_formatter(FuncFormatter(lambda seconds, _: duration(seconds)))
+        time.set_title("time of a step")
+        time.set_yscale("linear")
+        time.set_ylim(bottom=0.0)
+        time.yaxis.set_major_formatter(
+            FuncFormatter(lambda seconds, _: duration(seconds) if seconds else "0")
+        )
         _name(memory, ends, plan.steps)
     return figure
 
