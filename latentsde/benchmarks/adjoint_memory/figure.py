@@ -31,7 +31,7 @@ _LOOKS: dict[str, tuple[str, str]] = {
 
 
 def draw(found: Sequence[Growth], plan: Plan) -> Figure:
-    """Memory on logarithmic scales and the time of a step; what was predicted instead of measured is hollow and dashed."""
+    """Memory on logarithmic scales, and the time of a step; hollow and dashed is what was predicted."""
     shown = [growth for growth in found if growth.measured]
     with style():
         figure = Figure(figsize=_SIZE)
