@@ -60,29 +60,48 @@ class Trajectory:
 
 def march(problem: Problem) -> Trajectory:
     """All steps, from the first point to the last."""
-    equation, method, timeline, wanted = problem.equation, problem.method, problem.timeline, problem.wanted
-    functional = Functional(equation.sde, problem.y0) if hasattr(equation.sde, "functional") else None
-    y, carry = problem.y0, problem.start()
-    states = [y]
-    for start, stop in timeline.blocks():
-        before = [y]
-        if problem.advance is not None:
-            after, carry = problem.advance(timeline, start, stop, y, carry)
-            states.extend(z for z, keep in zip(after, wanted[start + 1 : stop + 1], strict=True) if keep)
-            y = after[-1]
-            before.extend(after[:-1])
-        else:
-            for k, step in enumerate(timeline.block(start, stop), start + 1):
-                y, carry = method.advance(equation, step, y, carry)
-                if wanted[k]:
-                    states.append(y)
-                if functional is not None:
-                    before.append(y)
-        if functional is not None:
-            functional.add(timeline.block(start, stop), before[: stop - start], wanted[start + 1 : stop + 1])
+    functional = None
+    if hasattr(problem.equation.sde, "functional"):
+        functional = Functional(problem.equation.sde, problem.y0)
+    y, carry, states = problem.y0, problem.start(), [problem.y0]
+    for start, stop in problem.timeline.blocks():
+        # In a call of its own, so that a block's noise is gone before the next one's is drawn.
+        y, carry = _take(problem, start, stop, y, carry, states, functional)
     if functional is None:
         return Trajectory(states, None, y, None, carry)
     return Trajectory(states, functional.totals, y, functional.total, carry)
+
+
+def _take(
+    problem: Problem,
+    start: int,
+    stop: int,
+    y: Value,
+    carry: Any,
+    states: list[Value],
+    functional: Functional | None,
+) -> tuple[Value, Any]:
+    """(y, carry) after the steps start .. stop - 1; the wanted states are appended, the functional added."""
+    equation, method = problem.equation, problem.method
+    wanted = problem.wanted[start + 1 : stop + 1]
+    before = [y]
+    if problem.advance is not None:
+        after, carry = problem.advance(problem.timeline, start, stop, y, carry)
+        states.extend(z for z, keep in zip(after, wanted, strict=True) if keep)
+        y = after[-1]
+        before.extend(after[:-1])
+        steps = problem.timeline.block(start, stop) if functional is not None else []
+    else:
+        steps = problem.timeline.block(start, stop)
+        for step, keep in zip(steps, wanted, strict=True):
+            y, carry = method.advance(equation, step, y, carry)
+            if keep:
+                states.append(y)
+            if functional is not None:
+                before.append(y)
+    if functional is not None:
+        functional.add(steps, before[: stop - start], wanted)
+    return y, carry
 
 
 class Functional:

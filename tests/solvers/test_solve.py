@@ -110,7 +110,7 @@ def test_a_long_noise_is_drawn_in_blocks_of_the_same_path(monkeypatch: pytest.Mo
     for ts in ([0, 0.35, 1], per_sample):
         whole = solve(equation, y0, ts, dt=0.1, seed=5)
         with monkeypatch.context() as patch:
-            patch.setattr(sys.modules["latentsde.solvers.timeline"], "_BLOCK_NUMBERS", 4 * y0.numel())
+            patch.setattr(sys.modules["latentsde.solvers.timeline"], "_LONG_BLOCK_NUMBERS", 4 * y0.numel())
             blocks = solve(equation, y0, ts, dt=0.1, seed=5)
         assert torch.equal(whole.ys, blocks.ys) and whole.stats == blocks.stats
         assert whole.functional is not None and blocks.functional is not None

@@ -124,22 +124,27 @@ class _Swept(torch.autograd.Function):
         if carries:
             sweep.receive_carry(rebuilt(run.carry, rest))
 
-        kept = len(states[0]) - 1
+        kept = len(states[0])
         weight = None if of_totals is None else torch.zeros_like(of_totals[0])
-        wanted = problem.wanted
-        for start, stop in reversed(problem.timeline.blocks()):
+
+        def back(start: int, stop: int) -> None:
+            nonlocal kept, weight
             steps = problem.timeline.block(start, stop)
             for k in range(stop, start, -1):
-                step = steps[k - start - 1]
-                if wanted[k]:
+                if problem.wanted[k]:
+                    kept -= 1
                     sweep.receive(like(problem.y0, [c[kept] for c in of_states]))
                     sweep.restore(like(problem.y0, [s[kept] for s in states]))
                     if weight is not None:
                         weight = weight + of_totals[kept]
-                    kept -= 1
+                step = steps[k - start - 1]
                 sweep.back(step)
                 if weight is not None:
                     sweep.receive(_pull_functional(problem, tape, step, sweep.y, weight))
+
+        for start, stop in reversed(problem.timeline.blocks()):
+            # In a call of its own, so that a block's noise is gone before the next one's is drawn.
+            back(start, stop)
         sweep.arrive(like(problem.y0, [s[0] for s in states]))
         sweep.receive(like(problem.y0, [c[0] for c in of_states]))
         start_cotangent, carry_cotangents = sweep.finish()
