@@ -213,6 +213,21 @@ def test_adaptive_steps_keep_near_to_small_ones(method: str, noise_type: str, sd
     assert float((fine - adaptive).abs().max()) < 0.05
 
 
+@pytest.mark.parametrize("given", [True, False])
+def test_where_dt_min_is_too_long_shorter_steps_are_taken_on_the_same_path(given: bool) -> None:
+    sde, y0 = Learned("diagonal", "ito"), start()
+    arguments: dict[str, Any] = dict(method="srk", dt=0.1, adaptive=True, rtol=1e-4, atol=1e-4)
+    if not given:
+        with pytest.warns(UserWarning, match="dt_min") as warned:
+            assert ours.sdeint(sde, y0, TS, dt_min=0.05, **arguments).shape == (4, BATCH, STATE)
+        assert [warning.filename for warning in warned] == [__file__]
+        return
+    bm = motion(ours, "diagonal")
+    with pytest.warns(UserWarning, match="dt_min"):
+        floored = ours.sdeint(sde, y0, TS, bm=bm, dt_min=0.05, **arguments)
+    assert torch.equal(floored, ours.sdeint(sde, y0, TS, bm=bm, **arguments))
+
+
 FUNCTIONS = [
     "f g",
     "f_and_g",

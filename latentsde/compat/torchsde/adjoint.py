@@ -8,12 +8,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ...solvers import solve
 from ...solvers.adjoints import Backsolve, Reversible
 from .base import BaseBrownian
 from .methods import adjoint_of
 from .problem import CALLER, Problem, check_constant, warn_of_unused
-from .sdeint import steps
+from .sdeint import solved
 from .settings import METHODS
 from .types import Scalar, Vector
 
@@ -85,13 +84,5 @@ def sdeint_adjoint(
                 stacklevel=CALLER - 1,
             )
         adjoint = Backsolve(method=chosen, inputs=inputs)
-    solution = solve(
-        problem.fields,
-        problem.y0,
-        problem.times,
-        path=problem.path,
-        carry=problem.carry(extra_solver_state),
-        adjoint=adjoint,
-        **steps(problem, dt, rtol, atol, dt_min),
-    )
+    solution = solved(problem, extra_solver_state, dt, rtol, atol, dt_min, adjoint)
     return problem.answer(solution, extra)

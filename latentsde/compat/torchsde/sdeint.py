@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 
-from ...solvers import PID, solve
+from ...solvers import PID, Adjoint, Solution, StepTooSmall, solve
 from .arguments import number
 from .base import BaseBrownian
+from .entropy import fresh
 from .methods import AdaptiveEuler
-from .problem import Problem, check_constant, warn_of_unused
+from .problem import CALLER, Problem, check_constant, warn_of_unused
 from .settings import METHODS
 from .types import Scalar, Vector
 
@@ -62,25 +65,40 @@ def sdeint(
     warn_of_unused("sdeint", unused_kwargs)
     check_constant(ts=ts, dt=dt, rtol=rtol, atol=atol, dt_min=dt_min)
     problem = Problem(sde, y0, ts, bm, method, options, names, logqp, adaptive)
-    solution = solve(
-        problem.fields,
-        problem.y0,
-        problem.times,
-        path=problem.path,
-        carry=problem.carry(extra_solver_state),
-        **steps(problem, dt, rtol, atol, dt_min),
-    )
+    solution = solved(problem, extra_solver_state, dt, rtol, atol, dt_min, "direct")
     return problem.answer(solution, extra)
 
 
-def steps(problem: Problem, dt: Scalar, rtol: Scalar, atol: Scalar, dt_min: Scalar) -> dict[str, Any]:
-    """The arguments of `solve` that say how it steps: the method, and dt or a controller."""
+def solved(
+    problem: Problem,
+    extra_solver_state: Sequence[Tensor] | None,
+    dt: Scalar,
+    rtol: Scalar,
+    atol: Scalar,
+    dt_min: Scalar,
+    adjoint: str | Adjoint,
+) -> Solution:
+    """The problem's solution, with steps of dt or adaptive ones."""
     first = number("dt", dt)
-    if not problem.adaptive:
-        return {"method": problem.use.ours, "dt": first}
-    return {
-        "method": AdaptiveEuler() if problem.method == METHODS.euler else problem.use.ours,
-        "controller": PID(
-            rtol=number("rtol", rtol), atol=number("atol", atol), dt0=first, dt_min=number("dt_min", dt_min)
-        ),
+    given: dict[str, Any] = {
+        "path": problem.path,
+        "carry": problem.carry(extra_solver_state),
+        "adjoint": adjoint,
     }
+    what = problem.fields, problem.y0, problem.times
+    if not problem.adaptive:
+        return solve(*what, method=problem.use.ours, dt=first, **given)
+    given["method"] = AdaptiveEuler() if problem.method == METHODS.euler else problem.use.ours
+    if problem.path is None:
+        given["seed"] = fresh()  # the path is the same one if it has to be gone over again
+    controller = PID(rtol=number("rtol", rtol), atol=number("atol", atol), dt0=first)
+    shortest = number("dt_min", dt_min)
+    try:
+        return solve(*what, controller=replace(controller, dt_min=shortest), **given)
+    except StepTooSmall as stopped:
+        warnings.warn(
+            f"the tolerance asks for steps shorter than dt_min = {shortest:g} at t = {stopped.time:.6g}; "
+            "they are taken",
+            stacklevel=CALLER,
+        )
+        return solve(*what, controller=controller, **given)
