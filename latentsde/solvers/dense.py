@@ -53,7 +53,7 @@ class Dense:
     def _at(self, t: Tensor) -> Any:
         points, sign = self.points * self._sign, self._sign
         wanted = (t * sign).reshape(1, -1) if points.dim() == 2 else (t * sign).reshape(1)
-        if bool((wanted < points[0]).any() or (wanted > points[-1]).any()):
+        if not bool(((wanted >= points[0]) & (wanted <= points[-1])).all()):
             low, high = sorted((float(self.points[0].min()), float(self.points[-1].max())))
             raise ValueError(f"time {float(t.reshape(-1)[0]):g} is outside the solution, [{low:g}, {high:g}]")
         if points.dim() == 2:

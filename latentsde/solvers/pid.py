@@ -53,6 +53,8 @@ class PID:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{name} must be a positive number or None, got {value!r}")
+        if self.dt_min is not None and self.dt_max is not None and self.dt_min > self.dt_max:
+            raise ValueError(f"dt_min = {self.dt_min:g} is more than dt_max = {self.dt_max:g}")
         if not (0 < self.safety <= 1 and 0 < self.factor_min < 1 < self.factor_max):
             raise ValueError(
                 "a PID needs 0 < safety <= 1 and factor_min < 1 < factor_max, "

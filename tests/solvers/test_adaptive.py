@@ -1,0 +1,290 @@
+"""Adaptive steps: tolerances are met, a sample's steps are its own, and what cannot be done is an error."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from latentsde import VirtualBrownianTree, solve
+from latentsde.solvers import METHODS, PID, StepTooSmall
+from tests.solvers.adjoints.held import Y0, Holding, assert_same, gradients
+from tests.solvers.equations import DOUBLE, Geometric, Given, Growth, Learned
+
+ODE_METHODS = [name for name in METHODS if "none" in METHODS[name].noise]
+
+
+class Oscillation:
+    """dx = v, dv = -ω² x with ω of each sample: the cosine, at very different speeds."""
+
+    def __init__(self, speeds: Tensor) -> None:
+        self.speeds = speeds
+
+    def f(self, t: Tensor, y: Tensor) -> Tensor:
+        return torch.stack([y[:, 1], -(self.speeds**2) * y[:, 0]], -1)
+
+
+SPEEDS = torch.tensor([0.5, 4.0, 20.0], dtype=DOUBLE)
+
+
+# Tolerances
+
+
+@pytest.mark.parametrize("per_sample", [False, True])
+@pytest.mark.parametrize("method", ODE_METHODS)
+def test_odes_meet_their_tolerance(method: str, per_sample: bool) -> None:
+    # Of errors of tol in each of N = tol^(-1/(p+1)) steps: tol^(p/(p+1)).
+    errors, order = [], METHODS[method].order.ode or 1
+    tolerances = (1e-3, 1e-5) if order < 3 else (1e-4, 1e-7)
+    for backwards in (False, True):
+        ts, y0 = [0.0, 0.7, 2.0], torch.tensor([[1.0], [-2.0], [0.1]], dtype=DOUBLE)
+        ts = ts[::-1] if backwards else ts
+        for tolerance in tolerances:
+            controller = PID(rtol=tolerance, atol=0.01 * tolerance, per_sample=per_sample)
+            ys = solve(Growth(), y0, ts, method=method, controller=controller).ys
+            exact = torch.stack([Growth().exact(y0, ts[0], t) for t in ts])
+            errors.append(float(((ys - exact) / exact).abs().max()))
+            assert errors[-1] < 10 * tolerance ** (order / (order + 1))
+        assert errors[-1] < 0.2 * errors[-2]
+
+
+@pytest.mark.parametrize("per_sample", [False, True])
+def test_fast_and_slow_samples_are_solved_to_one_tolerance(per_sample: bool) -> None:
+    y0 = torch.tensor([[1.0, 0.0]] * 3, dtype=DOUBLE)
+    controller = PID(rtol=1e-8, atol=1e-8, per_sample=per_sample)
+    solution = solve(Oscillation(SPEEDS), y0, [0, 3], method="dopri5", controller=controller, dense=True)
+    torch.testing.assert_close(solution.ys[-1, :, 0], torch.cos(3 * SPEEDS), rtol=0.0, atol=2e-6)
+    points = solution.at.points  # type: ignore[union-attr]
+    if per_sample:
+        counts = (points.diff(dim=0) > 0).sum(0)
+        assert counts[0] < counts[1] < counts[2] == solution.stats.steps
+        assert (points[-1] == 3).all()
+
+
+def test_the_pair_of_dormand_and_prince_agrees_with_torchdiffeq() -> None:
+    torchdiffeq = pytest.importorskip("torchdiffeq")
+
+    def f(t: Tensor, y: Tensor) -> Tensor:
+        return torch.stack([y[:, 1], 3.0 * (1 - y[:, 0] ** 2) * y[:, 1] - y[:, 0]], -1)  # van der Pol
+
+    y0, ts = torch.tensor([[2.0, 0.0], [0.5, 1.0]], dtype=DOUBLE), torch.linspace(0, 5, 6, dtype=DOUBLE)
+    theirs = torchdiffeq.odeint(f, y0, ts, rtol=1e-9, atol=1e-10, method="dopri5")
+    exact = torchdiffeq.odeint(f, y0, ts, rtol=1e-12, atol=1e-13, method="dopri8")
+    for method in ("dopri5", "tsit5"):
+        ode: Any = type("ODE", (), {"f": staticmethod(f)})()
+        solution = solve(ode, y0, ts, method=method, controller=PID(rtol=1e-9, atol=1e-10))
+        error = (solution.ys - exact).abs().max()
+        assert error < 1e-6 and error < 30 * (theirs - exact).abs().max()
+        assert solution.stats.rejected < 0.3 * solution.stats.steps
+
+
+def run_on(path: Any, tolerance: float, method: str, calculus: str, per_sample: bool) -> Any:
+    y0 = torch.ones(path.shape, dtype=DOUBLE)
+    controller = PID(rtol=tolerance, atol=tolerance, per_sample=per_sample)
+    return solve(Geometric(calculus), y0, [0, 0.4, 1], method=method, path=path, controller=controller)
+
+
+@pytest.mark.parametrize(
+    ("method", "calculus"),
+    [
+        ("heun", "stratonovich"),
+        ("milstein", "ito"),
+        ("srk", "ito"),
+        ("spark", "stratonovich"),
+        ("reversible_heun", "stratonovich"),
+    ],
+)
+@pytest.mark.parametrize("per_sample", [False, True])
+def test_errors_of_sdes_on_one_path_fall_with_the_tolerance(
+    method: str, calculus: str, per_sample: bool
+) -> None:
+    path = VirtualBrownianTree(0, 1, (20, 2), seed=3, levy_area="space-time", dtype=DOUBLE)
+    exact = Geometric(calculus).exact(torch.ones(20, 2, dtype=DOUBLE), 1.0, path(0, 1))
+    errors, steps = [], []
+    for tolerance in (1e-1, 1e-2, 1e-3):
+        solution = run_on(path, tolerance, method, calculus, per_sample)
+        errors.append(float((solution.ys[-1] - exact).square().mean().sqrt()))
+        steps.append(solution.stats.steps)
+    assert steps[0] < steps[1] < steps[2]
+    assert errors[2] < errors[1] < errors[0] and errors[2] < min(0.4 * errors[0], 0.03)
+
+
+def test_additive_noise_is_for_every_method() -> None:
+    path = VirtualBrownianTree(0, 1, (50, 1), seed=3, levy_area="space-time", dtype=DOUBLE)
+
+    class OrnsteinUhlenbeck(Given):
+        additive = True
+
+    sde = OrnsteinUhlenbeck(f=lambda t, y: -2.0 * y, g=lambda t, y: torch.full_like(y, 0.7))
+    y0 = torch.ones(50, 1, dtype=DOUBLE)
+    fine = solve(sde, y0, [0, 1], dt=2.0**-12, method="shark", path=path).ys[-1]
+    for method in ("euler", "heun", "shark", "sra1", "srk"):
+        ys = solve(sde, y0, [0, 1], method=method, path=path, controller=PID(rtol=1e-4, atol=1e-4)).ys
+        assert (ys[-1] - fine).abs().max() < 5e-3
+
+
+# Each sample's own
+
+
+@pytest.mark.parametrize(
+    ("method", "noise_type", "calculus"),
+    [
+        ("heun", "general", "stratonovich"),
+        ("milstein", "diagonal", "ito"),
+        ("dopri5", "none", "none"),
+        ("srk", "scalar", "ito"),
+    ],
+)
+def test_steps_of_a_sample_do_not_depend_on_the_others(method: str, noise_type: str, calculus: str) -> None:
+    y0 = torch.tensor([[0.4, -1.0], [1.3, 0.2], [0.1, 0.6], [2.0, -2.0], [0.0, 0.3]], dtype=DOUBLE)
+    ids = torch.tensor([4, 9, 2, 7, 100])
+    columns = {"scalar": 1}.get(noise_type, 2)
+    tolerance = 1e-2 if noise_type == "general" else 1e-3
+
+    def run(rows: list[int], ts: Any) -> tuple[Tensor, Tensor]:
+        equation: Any = Growth() if noise_type == "none" else Learned(noise_type, calculus)
+        noise = {"seed": 2, "ids": ids[rows], "levy_area": "space-time", "dtype": DOUBLE}
+        shape = (len(rows), columns)
+        path = None if noise_type == "none" else VirtualBrownianTree(0, 1, shape, **noise)
+        controller = PID(rtol=tolerance, atol=tolerance, per_sample=True)
+        with torch.no_grad():
+            solution = solve(
+                equation, y0[rows], ts, method=method, path=path, controller=controller, dense=True
+            )
+        return solution.ys, solution.at.points  # type: ignore[union-attr]
+
+    own = torch.tensor([[0.0, 0.1, 0.0, 0.2, 0.0], [0.5, 0.3, 0.9, 0.2, 0.4], [1.0, 1.0, 0.9, 0.7, 0.8]])
+    for ts in ([0.0, 0.3, 1.0], own):
+        together, points = run([0, 1, 2, 3, 4], ts)
+        for rows in ([3], [4, 1], [2, 0, 3]):
+            ys, alone = run(rows, ts[:, rows] if isinstance(ts, Tensor) else ts)
+            torch.testing.assert_close(ys, together[:, rows], rtol=1e-12, atol=1e-12)
+            torch.testing.assert_close(alone, points[: len(alone), rows], rtol=1e-9, atol=1e-12)
+
+
+# Bounds of a step, and no end
+
+
+def test_first_step_and_bounds_are_kept() -> None:
+    y0, ts = torch.ones(2, 1, dtype=DOUBLE), [0.0, 1.0]
+
+    def lengths(**options: Any) -> Tensor:
+        controller = PID(rtol=1e-6, atol=1e-6, **options)
+        solution = solve(Growth(), y0, ts, method="dopri5", controller=controller, dense=True)
+        return solution.at.points.diff(dim=0)  # type: ignore[union-attr]
+
+    assert abs(float(lengths(dt0=1e-3)[0]) - 1e-3) < 1e-12
+    assert float(lengths(dt_max=0.03).max()) < 0.03 + 1e-12
+    assert len(lengths(dt_max=0.03)) >= 34
+    assert len(lengths()) < 15
+    ratios = lengths(dt0=1e-3, factor_max=1.5)
+    assert float((ratios[1:-2] / ratios[:-3]).max()) < 1.5 + 1e-9
+
+
+class BlowsUp:
+    """y = 1 / (1 - t): no solution from t = 1 on."""
+
+    def f(self, t: Tensor, y: Tensor) -> Tensor:
+        return y * y
+
+
+@pytest.mark.parametrize("per_sample", [False, True])
+def test_a_step_that_would_be_too_small_says_where_and_carries_the_state(per_sample: bool) -> None:
+    y0 = torch.tensor([[0.1], [1.0]], dtype=DOUBLE)
+    for dt_min in (1e-4, None):
+        controller = PID(rtol=1e-6, atol=1e-6, dt_min=dt_min, per_sample=per_sample)
+        with pytest.raises(StepTooSmall) as caught:
+            solve(BlowsUp(), y0, [0.0, 2.0], method="dopri5", controller=controller)
+        error = caught.value
+        assert isinstance(error, ArithmeticError)
+        assert abs(error.time - 1.0) < (0.05 if dt_min else 1e-3)
+        assert not error.error <= 1.0
+        assert bool(error.state.isfinite().all())
+        if dt_min:
+            assert abs(float(error.state[1, 0]) * (1 - error.time) - 1) < 0.05
+        assert f"t = {error.time:.6g}" in str(error)
+        assert ("dt_min = 0.0001" if dt_min else "rounding of t") in str(error)
+
+
+def test_a_drift_that_is_not_a_number_is_a_step_too_small() -> None:
+    class Broken:
+        def f(self, t: Tensor, y: Tensor) -> Tensor:
+            return torch.where(t < 0.5, torch.ones_like(y), torch.nan)
+
+    with pytest.raises(StepTooSmall, match="not a number") as caught:
+        solve(Broken(), torch.zeros(2, 1, dtype=DOUBLE), [0.0, 1.0], method="heun", controller=PID())
+    assert 0.4 < caught.value.time <= 0.5
+    assert math.isnan(caught.value.error)
+    torch.testing.assert_close(caught.value.state, torch.full((2, 1), caught.value.time, dtype=DOUBLE))
+
+
+def test_no_end_after_max_steps_is_an_error() -> None:
+    with pytest.raises(StepTooSmall, match=r"no end after \d+ steps \(max_steps\), at t = ") as caught:
+        solve(Growth(), Y0, [0.0, 100.0], method="heun", controller=PID(rtol=1e-8, atol=1e-10, max_steps=50))
+    assert 0 < caught.value.time < 100
+
+
+# Refusals
+
+
+@pytest.mark.parametrize("noise_type", ["diagonal", "scalar", "commutative", "general"])
+@pytest.mark.parametrize("method", ["euler", None])
+def test_euler_with_noise_that_depends_on_the_state_is_refused(noise_type: str, method: str | None) -> None:
+    if method is None and noise_type != "general":
+        pytest.skip("another method is taken")
+    with pytest.raises(ValueError, match=r"converges to another process.*'?milstein"):
+        solve(Learned(noise_type, "ito"), Y0, [0, 1], method=method, controller=PID(), seed=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"rtol": -1e-3}, "rtol"),
+        ({"atol": math.nan}, "atol"),
+        ({"rtol": 0.0, "atol": 0.0}, "both 0"),
+        ({"dt0": 0.0}, "dt0"),
+        ({"dt_min": -1.0}, "dt_min"),
+        ({"dt_max": math.inf}, "dt_max"),
+        ({"safety": 1.5}, "safety"),
+        ({"factor_min": 1.0}, "factor_min"),
+        ({"factor_max": 0.9}, "factor_max"),
+        ({"max_steps": 0}, "max_steps"),
+        ({"dt_min": 0.2, "dt_max": 0.1}, "dt_min"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_errors(arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        PID(**arguments)
+
+
+# Gradients
+
+
+@pytest.mark.parametrize("per_sample", [False, True])
+@pytest.mark.parametrize(
+    ("method", "noise_type", "adjoints"),
+    [
+        ("reversible_heun", "diagonal", ("checkpointed", "reversible")),
+        ("heun", "general", ("checkpointed", "backsolve")),
+        ("dopri5", "none", ("checkpointed", "backsolve")),
+    ],
+)
+def test_gradients_are_those_of_the_accepted_steps(
+    method: str, noise_type: str, adjoints: tuple[str, ...], per_sample: bool
+) -> None:
+    calculus = "none" if noise_type == "none" else "stratonovich"
+    equation = Holding(noise_type, calculus)
+    options: dict[str, Any] = {"method": method}
+    if noise_type != "none":
+        options["path"] = VirtualBrownianTree(0, 1, (3, 2), seed=2, dtype=DOUBLE)
+    controller = PID(rtol=1e-3, atol=1e-3, per_sample=per_sample)
+    direct = gradients(equation, Y0, [0.0, 0.4, 1.0], controller=controller, **options)
+    with torch.no_grad():
+        plain = solve(equation, Y0, [0.0, 0.4, 1.0], controller=controller, **options)
+    torch.testing.assert_close(plain.ys, direct[0].detach(), rtol=1e-12, atol=1e-12)
+    for adjoint in adjoints:
+        found = gradients(equation, Y0, [0.0, 0.4, 1.0], controller=controller, adjoint=adjoint, **options)
+        assert_same(found, direct, 0.15 if adjoint == "backsolve" else 1e-12)
