@@ -55,25 +55,51 @@ class PathKL:
         self.functional_vectorized = vectorized
         self.noise_type, self.sde_type = posterior.noise_type, posterior.sde_type
         self.additive = getattr(posterior, "additive", False)
+        self._start: tuple[Tensor, Any] | None = None
+        self._fields: list[Any] = [None, None]
 
     def prepare(self, ts: Sequence[Tensor]) -> None:
         if hasattr(self.posterior, "prepare"):
             self.posterior.prepare(ts)
 
     def f(self, t: Tensor, y: Any) -> Any:
-        return self.posterior.f(t, y)
+        return self._remembered(0, t, y, self.posterior.f(t, y))
 
     def g(self, t: Tensor, y: Any) -> Any:
-        return self.posterior.g(t, y)
+        return self._remembered(1, t, y, self.posterior.g(t, y))
 
-    def functional(self, t: Tensor, y: Tensor, h: Any, dW: Tensor) -> Tensor:
+    def watch(self, t: Tensor, y: Any) -> None:
+        """Remember the fields at (t, y), where a step begins: its method needs them, and the KL again."""
+        self._start, self._fields = (t, y), [None, None]
+
+    def seen(self) -> tuple[Any, Any] | None:
+        """f and g at the start of the step, if both were evaluated there; forgotten here."""
+        drift, diffusion = self._fields
+        self._start, self._fields = None, [None, None]
+        return None if drift is None or diffusion is None else (drift, diffusion)
+
+    def _remembered(self, which: int, t: Tensor, y: Any, value: Any) -> Any:
+        if self._start is not None and self._start[0] is t and self._start[1] is y:
+            self._fields[which] = value
+        return value
+
+    def functional(
+        self,
+        t: Tensor,
+        y: Tensor,
+        h: Any,
+        dW: Tensor,
+        drift: Tensor | None = None,
+        diffusion: Tensor | None = None,
+    ) -> Tensor:
         """½|u|²h, with ū·ΔW under sticking the landing: (batch,), or (steps, batch) for arguments with a
-        leading axis.
+        leading axis. `drift` and `diffusion` are the posterior's at (t, y), where they are known already.
         """
         leading = 2 if self.functional_vectorized else 1
-        diffusion = self.posterior.g(t, y)
+        diffusion = self.posterior.g(t, y) if diffusion is None else diffusion
+        drift = self.posterior.f(t, y) if drift is None else drift
         prior = self.prior_drift(t, y)
-        u = self._control(self.posterior.f(t, y) - prior, diffusion, leading)
+        u = self._control(drift - prior, diffusion, leading)
         length = h if isinstance(h, float) else h.reshape(*h.shape[:leading], *(1,) * (u.dim() - leading))
         terms = 0.5 * u.square() * abs(length)
         if self.sticking_the_landing:
@@ -119,11 +145,20 @@ class BridgedPathKL(PathKL):
     def contraction(self, t: Tensor, y: Tensor, h: Any) -> Tensor:
         return self.posterior.contraction(t, y, h)
 
-    def functional(self, t: Tensor, y: Tensor, h: Any, dW: Tensor) -> Tensor:
+    def functional(
+        self,
+        t: Tensor,
+        y: Tensor,
+        h: Any,
+        dW: Tensor,
+        drift: Tensor | None = None,
+        diffusion: Tensor | None = None,
+    ) -> Tensor:
         """log q̄(z1 | z0) - log p(z1 | z0): (batch,), or (steps, batch) for arguments with a leading axis."""
         leading = 2 if self.functional_vectorized else 1
-        diffusion = self.posterior.g(t, y)
-        drift, prior = self.posterior.f(t, y), self.prior_drift(t, y)
+        diffusion = self.posterior.g(t, y) if diffusion is None else diffusion
+        drift = self.posterior.f(t, y) if drift is None else drift
+        prior = self.prior_drift(t, y)
         s = self.posterior.contraction(t, y, h)
         step = torch.as_tensor(h, dtype=y.dtype, device=y.device)
         root = step.abs().sqrt()

@@ -94,10 +94,13 @@ def _take(
     else:
         steps = problem.timeline.block(start, stop)
         for step, keep in zip(steps, wanted, strict=True):
+            if functional is not None:
+                functional.watch(step.t0, y)
             y, carry = method.advance(equation, step, y, carry)
             if keep:
                 states.append(y)
             if functional is not None:
+                functional.look()
                 before.append(y)
     if functional is not None:
         functional.add(steps, before[: stop - start], wanted)
@@ -110,15 +113,28 @@ class Functional:
     def __init__(self, sde: Any, y0: Value) -> None:
         self.sde = sde
         self.vectorized = is_vectorized(sde)
+        self.watches = hasattr(sde, "watch")
+        self._seen: list[tuple[Tensor, Tensor] | None] = []
         first = y0[0] if isinstance(y0, State) else y0
         self.total: Tensor = first.new_zeros(first.shape[:1])
         self.totals = [self.total]
 
+    def watch(self, t: Any, y: Value) -> None:
+        """A step from (t, y) begins."""
+        if self.watches:
+            self.sde.watch(t, y)
+
+    def look(self) -> None:
+        """The step has been taken: keep what it evaluated at its start."""
+        if self.watches:
+            self._seen.append(self.sde.seen())
+
     def add(self, steps: list[Step], before: list[Value], wanted: list[bool]) -> None:
         """The functional over `steps`, each from its state in `before`; totals are kept where wanted."""
+        seen, self._seen = self._seen or [None] * len(steps), []
         if not self.vectorized:
-            for step, y, keep in zip(steps, before, wanted, strict=True):
-                self.total = self.total + self.sde.functional(step.t0, y, step.h, step.W)
+            for step, y, fields, keep in zip(steps, before, seen, wanted, strict=True):
+                self.total = self.total + self.sde.functional(step.t0, y, step.h, step.W, *fields or ())
                 if keep:
                     self.totals.append(self.total)
             return
@@ -136,7 +152,11 @@ class Functional:
             t, h = t.view(-1, *axes), h.view(-1, *axes)
         y = each(lambda *parts: torch.stack(parts), *before)
         W = None if steps[0].W is None else each(lambda *parts: torch.stack(parts), *(s.W for s in steps))
-        running = self.total + self.sde.functional(t, y, h, W).cumsum(0)
+        known = [pair for pair in seen if pair is not None]
+        stacked = (
+            [torch.stack(parts) for parts in zip(*known, strict=True)] if len(known) == len(seen) else []
+        )
+        running = self.total + self.sde.functional(t, y, h, W, *stacked).cumsum(0)
         self.total = running[-1]
         rows = [k for k, keep in enumerate(wanted) if keep]
         self.totals.extend(running[rows].unbind(0) if len(rows) < len(running) else running.unbind(0))

@@ -30,7 +30,9 @@ class SDE(Protocol):
     Optional: `functional(t, y, h, dW)`, the increments (batch,) of an additive functional of the path over a
     step of length h that starts in y at t; `solve` adds them up by the left-point rule, whatever the method.
     With `functional_vectorized = True` it is called for many steps at once, every argument with a leading
-    axis of steps, t and h of shape (steps, batch or 1, 1, ...).
+    axis of steps, t and h of shape (steps, batch or 1, 1, ...). If there are `watch(t, y)` and `seen()`, they
+    are called around each step, and where `seen` returns the (f, g) that were evaluated at its start, these
+    are given to `functional` behind dW.
     """
 
     noise_type: str
