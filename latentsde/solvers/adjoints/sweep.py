@@ -106,11 +106,19 @@ class _Swept(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Any) -> Any:
+        # create_graph alone is no wish for second derivatives: whoever takes them meets `_FirstOnly`.
+        with torch.no_grad():
+            gradients = _Swept.swept(ctx, cotangents)
+        if not torch.is_grad_enabled():
+            return (None, *gradients)
+        given = [x for x in gradients if x is not None]
+        marked = iter(_FirstOnly.apply(ctx.run.name, len(given), *given, *cotangents, *ctx.saved_tensors))
+        return (None, *(None if x is None else next(marked) for x in gradients))
+
+    @staticmethod
+    def swept(ctx: Any, cotangents: Any) -> list[Tensor | None]:
+        """The gradients of the tensors that came in."""
         run: _Run = ctx.run
-        if torch.is_grad_enabled():
-            raise RuntimeError(
-                f'adjoint="{run.name}" has no second derivatives; for them solve with adjoint="direct"'
-            )
         problem, count = run.problem, run.count
         saved = list(ctx.saved_tensors)
         carries = tensors_of(run.carry)
@@ -149,7 +157,22 @@ class _Swept(torch.autograd.Function):
         sweep.receive(like(problem.y0, [c[0] for c in of_states]))
         start_cotangent, carry_cotangents = sweep.finish()
         given = carry_cotangents if run.count_carry else []
-        return (None, *parts_of(start_cotangent), *given, *tape.gradients)
+        return [*parts_of(start_cotangent), *given, *tape.gradients]
+
+
+class _FirstOnly(torch.autograd.Function):
+    """Gradients as they are, whose own gradients are an error."""
+
+    @staticmethod
+    def forward(ctx: Any, name: str, count: int, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.name = name
+        return tuple(x.clone() for x in tensors[:count])
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Tensor) -> Any:
+        raise RuntimeError(
+            f'adjoint="{ctx.name}" has no second derivatives; for them solve with adjoint="direct"'
+        )
 
 
 def _pull_functional(problem: Problem, tape: Tape, step: Step, y: Value, weight: Tensor) -> Value:
