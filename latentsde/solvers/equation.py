@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .sde import NOISE_TYPES, SDE_TYPES
-from .state import State, Value, each
+from .state import State, Value, add_scaled, each
 
 MATRIX_NOISE = frozenset({"scalar", "additive", "commutative", "general"})
 
@@ -92,22 +92,27 @@ class Equation:
 
     def slope_of(self, drift: Value, diffusion: Any, h: Any, W: Any) -> Value:
         """f h + g W of values that are there already."""
-        slope = drift if type(h) is float and h == 1.0 else drift * h
-        return slope if W is None else self._plus_noise(slope, diffusion, W)
+        if W is None:
+            return drift if type(h) is float and h == 1.0 else drift * h
+        # A product with a number costs twice the product of two tensors, or a sum with a weight.
+        return add_scaled(self.apply(diffusion, W), drift, h)
 
-    def push(self, base: Value, t: Any, y: Value, h: Any, W: Any) -> Value:
-        """base + f(t, y) h + g(t, y) W."""
-        drift = self.f(t, y)
-        if type(h) is float and isinstance(base, Tensor):
-            pushed: Value = torch.add(base, drift, alpha=h)  # type: ignore[arg-type]
-        else:
-            pushed = base + drift * h
-        return pushed if W is None else self._plus_noise(pushed, self.g(t, y), W)
+    def push(self, base: Value, t: Any, y: Value, h: Any, W: Any, share: float = 1.0) -> Value:
+        """base + share · (f(t, y) h + g(t, y) W)."""
+        pushed: Value = add_scaled(base, self.f(t, y), h if share == 1.0 else h * share)
+        return pushed if W is None else self.add_noise(pushed, self.g(t, y), W, share)
 
-    def _plus_noise(self, value: Value, diffusion: Value, W: Any) -> Value:
-        if self.is_diagonal and isinstance(value, Tensor):
-            return torch.addcmul(value, diffusion, W)  # type: ignore[arg-type]
-        return value + self.apply(diffusion, W)
+    def add_noise(self, base: Value, diffusion: Value, W: Any, weight: float = 1.0) -> Value:
+        """base + weight · g W for a diffusion g that is there already."""
+        if not (self.is_diagonal and isinstance(base, Tensor)):
+            return (
+                add_scaled(base, self.apply(diffusion, W), weight)
+                if weight != 1.0
+                else base + self.apply(diffusion, W)
+            )
+        if weight == 1.0:
+            return torch.addcmul(base, diffusion, W)  # type: ignore[arg-type]
+        return torch.addcmul(base, diffusion, W, value=weight)  # type: ignore[arg-type]
 
     def noise_shape(self, t: Any, y: Value) -> Any:
         """The shape of W: (batch, ...), a tuple of shapes for a tuple state, None in it for components

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
@@ -108,9 +109,13 @@ def solve(
     chunk = 20 if compile is True else int(compile) or 1
     advance = CompiledChunks(equation, chosen, chunk) if compile else None
 
+    terms = functools.partial(chosen.terms_of_noise, equation)
+
     def on(grid: StepGrid) -> Problem:
         area, blocks = chosen.levy_area_for(equation), is_vectorized(sde)
-        timeline = Timeline(grid, y0, path, levy_area=area, long_blocks=blocks, chunk=chunk, ts=wrt_times)
+        timeline = Timeline(
+            grid, y0, path, levy_area=area, long_blocks=blocks, chunk=chunk, ts=wrt_times, terms=terms
+        )
         if hasattr(sde, "prepare"):
             sde.prepare(timeline.times())
         wanted = [True] * (grid.steps + 1) if dense else _wanted_points(grid)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Union
 
+import torch
 from torch import Tensor
 
 
@@ -56,6 +57,25 @@ def each(operation: Callable[..., Any], *values: Any) -> Any:
     if isinstance(values[0], tuple):
         return State(None if parts[0] is None else operation(*parts) for parts in zip(*values, strict=True))
     return operation(*values)
+
+
+def add_scaled(base: Any, value: Any, weight: Any) -> Any:
+    """base + weight · value, in one operation where the weight is a number."""
+    if isinstance(base, Tensor) and type(weight) is float:
+        return torch.add(base, value, alpha=weight)
+    if isinstance(base, State) and type(weight) is float:
+        return State(
+            a if b is None else b * weight if a is None else add_scaled(a, b, weight)
+            for a, b in zip(base, value, strict=True)
+        )
+    return base + value * weight
+
+
+def between(start: Any, end: Any, share: float) -> Any:
+    """start + share · (end - start)."""
+    return each(
+        lambda a, b: torch.lerp(a, b, share) if isinstance(a, Tensor) else a + (b - a) * share, start, end
+    )
 
 
 def parts_of(value: Any) -> list[Tensor]:

@@ -7,7 +7,7 @@ number of steps.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -16,11 +16,13 @@ from torch import Tensor
 from ..brownian import levy_areas
 from .grid import StepGrid
 from .methods import Step
-from .state import State, Value, each
+from .state import State, Value, each, parts_of
 
 # Steps whose noise is there at once, and the most numbers in it.
 _BLOCK_STEPS = 64
 _BLOCK_NUMBERS = 2**22
+# The most numbers of W whose terms are made at once: what is made of them stays in the cache.
+_TERMS_NUMBERS = 2**15
 
 
 class Timeline:
@@ -32,6 +34,7 @@ class Timeline:
         chunk: steps that are taken together: a block holds whole chunks.
         ts: the requested times, where gradients with respect to them are asked for.
         on_device: lengths as tensors, so that no number has to come to the host.
+        terms: what a method makes of the noise of a block of steps, `Method.terms_of_noise`.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class Timeline:
         chunk: int = 1,
         ts: Tensor | None = None,
         on_device: bool = False,
+        terms: Callable[[Step], Any] | None = None,
     ) -> None:
         self.grid, self.path, self.levy_area = grid, path, levy_area
         self.like = y0[0] if isinstance(y0, State) else y0
@@ -61,7 +65,7 @@ class Timeline:
             self._exact = _differentiable(grid.points, ts).to(self.like.device)
             self._points = self._exact.to(self.like.dtype)
         self._times: Any = None
-        self._on_device = on_device
+        self._on_device, self._make_terms = on_device, terms
 
     @property
     def steps(self) -> int:
@@ -99,14 +103,15 @@ class Timeline:
         """The steps start .. stop - 1."""
         if stop <= start:
             return []
-        t, _, h, length, W, H, A = self.stacked(start, stop)
+        stacked = self.stacked(start, stop)
+        t, _, h, length, W, H, A, _ = stacked
         t = self._times[start : stop + 1] if self._times else t.unbind(0)
         if self._as_numbers:
             h = self.grid.points[start : stop + 1].diff(dim=0).tolist()
             length = [abs(number) for number in h]
         count = stop - start
-        columns = (x if isinstance(x, list) else _rows(x, count) for x in (h, length, W, H, A))
-        return [Step(*row) for row in zip(t, t[1:], *columns, strict=False)]
+        columns = [x if isinstance(x, list) else _rows(x, count) for x in (h, length, W, H, A)]
+        return list(map(Step, t, t[1:], *columns, self._terms_of(stacked, count)))
 
     def stacked(self, start: int, stop: int) -> Step:
         """The same steps with a leading axis of steps in everything, t0 the times of all their ends."""
@@ -121,6 +126,27 @@ class Timeline:
         if length is not None and not self.grid.per_sample:
             length = steps.abs()
         return Step(t, None, h if self.grid.per_sample else steps, length, W, H, A)
+
+    def _terms_of(self, stacked: Step, count: int) -> list[Any]:
+        """What the method makes of the noise, for each of `count` steps."""
+        if self._make_terms is None or stacked.W is None:
+            return [None] * count
+        length = stacked.length
+        if not self.grid.per_sample:
+            length = each(lambda w: length.view(-1, *(1,) * (w.dim() - 1)), stacked.W)
+        numbers = sum(part[0].numel() for part in parts_of(stacked.W))
+        size = max(1, _TERMS_NUMBERS // max(1, numbers))
+        rows: list[Any] = []
+        for k in range(0, count, size):
+            own = (
+                None if x is None else each(lambda v, k=k: v[k : k + size], x)
+                for x in (length, stacked.W, stacked.H, stacked.A)
+            )
+            terms = self._make_terms(Step(None, None, None, *own))
+            if terms is None:
+                return [None] * count
+            rows.extend(zip(*(_rows(x, min(size, count - k)) for x in terms), strict=True))
+        return rows
 
     def walk(self) -> Iterator[Step]:
         """All steps in their order."""

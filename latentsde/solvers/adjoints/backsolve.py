@@ -30,7 +30,7 @@ from ..equation import Equation
 from ..march import Problem, Trajectory, march
 from ..methods import METHODS, Method, ReversiblePair, Step
 from ..methods.runge_kutta import FirstSameAsLast
-from ..state import State, Value, each, like, parts_of, with_gradient
+from ..state import State, Value, add_scaled, each, like, parts_of, with_gradient
 from .base import Adjoint, nothing_to_differentiate
 from .captured import captured_inputs
 from .sweep import Sweep, solve_and_sweep
@@ -153,8 +153,8 @@ class AdjointEquation(Equation):
         own, inputs = evaluation.products(self.tape, *evaluation.cotangents(cotangent, h, W))
         return State((evaluation.slope(h, W), own * -1.0, Weighted(((-1.0, inputs),))))
 
-    def push(self, base: Any, t: Any, y: Any, h: Any, W: Any) -> Any:
-        return base + self.slope(t, y, h, W)
+    def push(self, base: Any, t: Any, y: Any, h: Any, W: Any, share: float = 1.0) -> Any:
+        return add_scaled(base, self.slope(t, y, h, W), share)
 
 
 class EulerSweep(BacksolveSweep):
@@ -185,6 +185,8 @@ class InverseSweep(BacksolveSweep):
 
     def back(self, step: Step) -> None:
         equation, method = self.problem.equation, self.method
+        if method is not self.problem.method:
+            step = step._replace(terms=None)  # they are the other method's
         with torch.no_grad():
             self.y = self._start(step)
         with torch.enable_grad():

@@ -31,7 +31,8 @@ class Step(NamedTuple):
     t0 and t1 are 0-d tensors, or (batch, 1, ...) with a grid for each sample; h is a number, or shaped to
     multiply y. `length` is the variance of W over the step, |h|, shaped to multiply W. W is None for an ODE;
     H, the space-time Lévy area, and A, the Lévy area (batch, m, m), are there for methods that ask for them
-    by `levy_area`.
+    by `levy_area`. `terms` is what the method made of all this for a block of steps, see
+    `Method.terms_of_noise`.
     """
 
     t0: Any
@@ -41,6 +42,7 @@ class Step(NamedTuple):
     W: Any
     H: Any = None
     A: Any = None
+    terms: Any = None
 
     def reversed(self) -> Step:
         """The step that undoes this one: from t1 to t0 on the same path.
@@ -95,6 +97,16 @@ class Method(ABC):
     def levy_area_for(self, sde: Equation) -> str | None:
         """`levy_area`, or less where the noise of this equation does not need it."""
         return self.levy_area
+
+    def terms_of_noise(self, sde: Equation, step: Step) -> Any:
+        """What a step needs that depends on its noise alone, a tuple of values, or None: made of many steps
+        at once, whose length, W, H and A then have a leading axis of steps and whose rest is None.
+        """
+        return None
+
+    def terms(self, sde: Equation, step: Step) -> Any:
+        """`terms_of_noise`, made for the block or, where there is none, here."""
+        return self.terms_of_noise(sde, step) if step.terms is None else step.terms
 
     @abstractmethod
     def advance(self, sde: Equation, step: Step, y0: Value, carry: Any) -> tuple[Value, Any]:

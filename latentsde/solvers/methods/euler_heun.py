@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..equation import Equation
-from ..state import Value
+from ..state import Value, add_scaled, between
 from .base import Method, Order, Step
-from .runge_kutta import add_noise
 
 
 class EulerHeun(Method):
@@ -22,7 +21,8 @@ class EulerHeun(Method):
     def advance(self, sde: Equation, step: Step, y0: Value, carry: Any) -> tuple[Value, Any]:
         if step.W is None:
             return sde.push(y0, step.t0, y0, step.h, None), None
-        drift = sde.f(step.t0, y0) * step.h
-        kick = sde.g_prod(step.t0, y0, step.W)
-        pushed = add_noise(sde, kick, sde.g(step.t1, y0 + kick), step.W)
-        return y0 + drift + pushed * 0.5, None
+        drift = sde.f(step.t0, y0)
+        kicked = sde.add_noise(y0, sde.g(step.t0, y0), step.W)
+        # The mean of the kicks at both ends is half of two in a row.
+        twice = sde.add_noise(kicked, sde.g(step.t1, kicked), step.W)
+        return add_scaled(between(y0, twice, 0.5), drift, step.h), None

@@ -12,7 +12,7 @@ from typing import Any
 from ..equation import Equation
 from ..state import Value
 from .base import ANY_NOISE, Method, Order, Step
-from .runge_kutta import add_noise, at, combine
+from .runge_kutta import at, combine
 
 
 class GeneralShARK(Method):
@@ -23,11 +23,14 @@ class GeneralShARK(Method):
     undoes = True
 
     def advance(self, sde: Equation, step: Step, y0: Value, carry: Any) -> tuple[Value, Any]:
-        W, H, h, late = step.W, step.H, step.h, at(step, 5 / 6)
-        shifted = add_noise(sde, y0, sde.g(step.t0, y0), H)
-        first, g2 = sde.f(step.t0, shifted) * h, sde.g(step.t0, shifted)
-        stage = add_noise(sde, combine(shifted, (5 / 6,), [first]), g2, W * (5 / 6))
-        y1 = combine(y0, (0.4, 0.6), [first, sde.f(late, stage) * h])
-        # The two weights of the noise add up to W.
-        weight = combine(W * 0.4, (1.2,), [H])
-        return add_noise(sde, add_noise(sde, y1, g2, weight), sde.g(late, stage), W - weight), None
+        h, late = step.h, at(step, 5 / 6)
+        early_noise, late_noise = self.terms(sde, step)
+        shifted = sde.add_noise(y0, sde.g(step.t0, y0), step.H)
+        first, g2 = sde.f(step.t0, shifted), sde.g(step.t0, shifted)
+        stage = sde.add_noise(combine(shifted, (h * (5 / 6),), [first]), g2, step.W, 5 / 6)
+        y1 = combine(y0, (h * 0.4, h * 0.6), [first, sde.f(late, stage)])
+        return sde.add_noise(sde.add_noise(y1, g2, early_noise), sde.g(late, stage), late_noise), None
+
+    def terms_of_noise(self, sde: Equation, step: Step) -> Any:
+        early = combine(step.W * 0.4, (1.2,), [step.H])
+        return early, step.W - early

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..equation import Equation
-from ..state import Value
+from ..state import Value, between
 from .base import Method, Order, Step
 
 
@@ -22,11 +22,11 @@ class Heun(Method):
         predicted = sde.push(y0, step.t0, y0, step.h, step.W)
         # The mean of the slopes at both ends is the mean of y0 and two pushes in a row.
         pushed = sde.push(predicted, step.t1, predicted, step.h, step.W)
-        return (y0 + pushed) * 0.5, None
+        return between(y0, pushed, 0.5), None
 
     def advance_with_error(
         self, sde: Equation, step: Step, y0: Value, carry: Any
     ) -> tuple[Value, Any, Value]:
         predicted = sde.push(y0, step.t0, y0, step.h, step.W)
-        y1 = (y0 + sde.push(predicted, step.t1, predicted, step.h, step.W)) * 0.5
+        y1 = between(y0, sde.push(predicted, step.t1, predicted, step.h, step.W), 0.5)
         return y1, None, y1 - predicted

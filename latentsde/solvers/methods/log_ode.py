@@ -14,8 +14,9 @@ from typing import Any
 from torch import Tensor
 
 from ..equation import Equation
-from ..state import State, Value
+from ..state import State, Value, add_scaled
 from .base import Method, Order, Step
+from .runge_kutta import at
 
 
 class LogODE(Method):
@@ -28,12 +29,12 @@ class LogODE(Method):
         return self.levy_area if sde.noise_type == "general" else None
 
     def advance(self, sde: Equation, step: Step, y0: Value, carry: Any) -> tuple[Value, Any]:
-        time = (step.t0 + step.t1) * 0.5
-        middle = y0 + sde.slope(step.t0, y0, step.h, step.W) * 0.5
+        time = at(step, 0.5)
+        middle = sde.push(y0, step.t0, y0, step.h, step.W, 0.5)
         if sde.noise_type != "general":
             return sde.push(y0, time, middle, step.h, step.W), None
         diffusion: Any = sde.g(time, middle)
-        y1: Any = y0 + sde.f(time, middle) * step.h + sde.apply(diffusion, step.W)
+        y1: Any = sde.add_noise(add_scaled(y0, sde.f(time, middle), step.h), diffusion, step.W)
         if not isinstance(diffusion, tuple):
             for channel in range(diffusion.shape[-1]):
                 along = _along(diffusion, step.A, channel)

@@ -11,6 +11,7 @@ from typing import Any
 from ..equation import Equation
 from ..state import Value
 from .base import Method, Order, Step
+from .runge_kutta import at
 
 
 class Midpoint(Method):
@@ -19,5 +20,5 @@ class Midpoint(Method):
     slopes_only = undoes = True
 
     def advance(self, sde: Equation, step: Step, y0: Value, carry: Any) -> tuple[Value, Any]:
-        middle = y0 + sde.slope(step.t0, y0, step.h, step.W) * 0.5
-        return sde.push(y0, (step.t0 + step.t1) * 0.5, middle, step.h, step.W), None
+        middle = sde.push(y0, step.t0, y0, step.h, step.W, 0.5)
+        return sde.push(y0, at(step, 0.5), middle, step.h, step.W), None

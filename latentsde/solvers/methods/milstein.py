@@ -16,9 +16,8 @@ import torch
 from torch import Tensor
 
 from ..equation import Equation
-from ..state import State, Value, each
+from ..state import State, Value, add_scaled, each
 from .base import ANY_NOISE, BOTH, Method, Order, Step
-from .runge_kutta import add_drift, add_noise
 
 Change = Callable[[Value], Value]
 
@@ -32,23 +31,31 @@ class Milstein(Method):
     def advance(self, sde: Equation, step: Step, y0: Value, carry: Any) -> tuple[Value, Any]:
         if step.W is None:
             return sde.push(y0, step.t0, y0, step.h, None), None
-        y1 = add_drift(y0, sde.f(step.t0, y0), step.h)
+        y1 = add_scaled(y0, sde.f(step.t0, y0), step.h)
         if sde.is_additive:
-            return add_noise(sde, y1, sde.g(step.t0, y0), step.W), None
+            return sde.add_noise(y1, sde.g(step.t0, y0), step.W), None
         diffusion, change = self._diffusion(sde, step.t0, y0)
         if sde.calculus == "stratonovich":
             kick = sde.apply(diffusion, step.W)
-            return add_noise(sde, y1 + kick, change(kick), step.W * 0.5), None
-        y1 = add_noise(sde, y1, diffusion, step.W)
+            return sde.add_noise(y1 + kick, change(kick), step.W, 0.5), None
+        y1 = sde.add_noise(y1, diffusion, step.W)
+        root, own = self.terms(sde, step)
+        if sde.is_diagonal:
+            return sde.add_noise(y1, change(diffusion * root), own), None
+        for direction, iterated in _columns(step, diffusion, root):
+            y1 = sde.add_noise(y1, change(direction), iterated)
+        return y1, None
+
+    def terms_of_noise(self, sde: Equation, step: Step) -> Any:
+        """The root of the length, and of diagonal noise the iterated integrals over it, (W² - length) / 2."""
+        if sde.is_additive or sde.calculus == "stratonovich":
+            return None
         # The difference is taken in the direction of W: its error of order h^1.5 then has no mean, also in a
         # step that undoes one, where W² - length has.
         root = each(torch.copysign, roots(step), step.W)
-        if sde.is_diagonal:
-            iterated = each(lambda w, r, length: (w * w - length) / (r * 2.0), step.W, root, lengths(step))
-            return add_noise(sde, y1, change(diffusion * root), iterated), None
-        for direction, iterated in _columns(step, diffusion, root):
-            y1 = add_noise(sde, y1, change(direction), iterated)
-        return y1, None
+        if not sde.is_diagonal:
+            return root, None
+        return root, each(lambda w, r, length: (w * w - length) / (r * 2.0), step.W, root, lengths(step))
 
     def _diffusion(self, sde: Equation, t0: Any, y0: Value) -> tuple[Value, Change]:
         """g, and how much it changes along a direction of the state, to first order in it."""
@@ -74,7 +81,7 @@ def roots(step: Step) -> Any:
     return each(
         lambda w, length: torch.where(length == 0, 1.0, length.abs().sqrt()).expand_as(w),
         step.W,
-        step.length,
+        lengths(step),
     )
 
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..equation import Equation
-from ..state import Value
+from ..state import Value, add_scaled, between
 from .base import Method, Order, Step
-from .runge_kutta import add_drift, add_noise
 
 
 class ReversibleHeun(Method):
@@ -26,13 +25,15 @@ class ReversibleHeun(Method):
 
     def advance(self, sde: Equation, step: Step, y0: Value, carry: Any) -> tuple[Value, Any]:
         z0, drift0, diffusion0 = carry
-        slope = drift0 * step.h
-        if step.W is not None:
-            slope = add_noise(sde, slope, diffusion0, step.W)
-        z1 = add_drift(slope - z0, y0, 2.0)
+        h, W = step.h, step.W
+        pushed = add_scaled(y0, drift0, h)
+        if W is not None:
+            pushed = sde.add_noise(pushed, diffusion0, W)
+        z1 = pushed + (y0 - z0)
         drift1, diffusion1 = sde.f(step.t1, z1), None
-        slope = add_drift(slope, drift1, step.h)
-        if step.W is not None:
+        # The mean of both slopes is half of two pushes in a row.
+        pushed = add_scaled(pushed, drift1, h)
+        if W is not None:
             diffusion1 = sde.g(step.t1, z1)
-            slope = add_noise(sde, slope, diffusion1, step.W)
-        return add_drift(y0, slope, 0.5), (z1, drift1, diffusion1)
+            pushed = sde.add_noise(pushed, diffusion1, W)
+        return between(y0, pushed, 0.5), (z1, drift1, diffusion1)

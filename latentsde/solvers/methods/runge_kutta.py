@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
 
 from ..equation import Equation
-from ..state import Value
+from ..state import Value, add_scaled
 from .base import Method, Step
 
 Row = tuple[float, ...]
@@ -22,25 +21,18 @@ def at(step: Step, fraction: float) -> Any:
 
 
 def combine(base: Value, weights: Row, slopes: list[Value]) -> Value:
-    """base + Σ weight · slope, weights of 0 left out."""
+    """base + Σ weight · slope, weights of 0 left out; a weight may have the step's length in it."""
     for weight, slope in zip(weights, slopes, strict=False):
-        if weight != 0.0:
-            base = add_drift(base, slope, weight)
+        if type(weight) is not float or weight != 0.0:
+            base = add_scaled(base, slope, weight)
     return base
 
 
-def add_drift(base: Value, drift: Value, h: Any) -> Value:
-    """base + f h for a drift f that is there already."""
-    if type(h) is float and isinstance(base, Tensor):
-        return torch.add(base, drift, alpha=h)  # type: ignore[arg-type]
-    return base + drift * h
-
-
-def add_noise(sde: Equation, base: Value, diffusion: Value, W: Any) -> Value:
-    """base + g W for a diffusion g that is there already."""
-    if sde.is_diagonal and isinstance(base, Tensor):
-        return torch.addcmul(base, diffusion, W)  # type: ignore[arg-type]
-    return base + sde.apply(diffusion, W)
+def along(base: Value, weights: Row, slopes: list[Value], h: Any) -> Value:
+    """base + h Σ weight · slope: a number goes into the weights, a tensor multiplies their sum once."""
+    if type(h) is float:
+        return combine(base, tuple([weight * h for weight in weights]), slopes)
+    return base + combine(slopes[0] * weights[0], weights[1:], slopes[1:]) * h
 
 
 class RungeKutta(Method):
@@ -58,10 +50,16 @@ class RungeKutta(Method):
     slopes_only = undoes = True
 
     def advance(self, sde: Equation, step: Step, y0: Value, carry: Any) -> tuple[Value, Any]:
-        slopes = [sde.slope(step.t0, y0, step.h, step.W)]
-        for node, row in zip(self.nodes[1:], self.rows, strict=True):
-            slopes.append(sde.slope(at(step, node), combine(y0, row, slopes), step.h, step.W))
-        return combine(y0, self.weights, slopes), None
+        h, W = step.h, step.W
+        # Of an ODE the slopes are f itself, with the length in their weights, where it is a number.
+        rates = W is None and type(h) is float
+        unit, length = (1.0, h) if rates else (h, 1.0)
+        slopes = [sde.slope(step.t0, y0, unit, W)]
+        for node, row in zip(self.nodes[1:-1], self.rows, strict=False):
+            slopes.append(sde.slope(at(step, node), along(y0, row, slopes, length), unit, W))
+        last = along(y0, self.rows[-1], slopes, length)
+        y1 = along(y0, self.weights[:-1], slopes, length)
+        return sde.push(y1, at(step, self.nodes[-1]), last, h, W, self.weights[-1]), None
 
 
 class FirstSameAsLast(Method):
@@ -91,16 +89,12 @@ class FirstSameAsLast(Method):
         self, sde: Equation, step: Step, y0: Value, carry: Any
     ) -> tuple[Value, Any, Value]:
         y1, slopes = self._stages(sde, step, y0, carry)
-        first, *others = self.error_weights
-        return y1, slopes[-1], combine(slopes[0] * first, tuple(others), slopes[1:]) * step.h
+        zero = slopes[0] * 0.0
+        return y1, slopes[-1], along(zero, self.error_weights, slopes, step.h)
 
     def _stages(self, sde: Equation, step: Step, y0: Value, carry: Any) -> tuple[Value, list[Value]]:
         slopes, y = [carry], y0
         for node, row in zip(self.nodes[1:], self.rows, strict=True):
-            if type(step.h) is float:
-                y = combine(y0, tuple(weight * step.h for weight in row), slopes)
-            else:
-                first, *others = row
-                y = y0 + combine(slopes[0] * first, tuple(others), slopes[1:]) * step.h
+            y = along(y0, row, slopes, step.h)
             slopes.append(sde.slope(at(step, node), y, 1.0, None))
         return y, slopes

@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..equation import Equation
-from ..state import Value
+from ..state import Value, add_scaled
 from .additive import AdditiveMethod
 from .base import Order, Step
-from .runge_kutta import add_drift, add_noise, at, combine
+from .runge_kutta import at
 
 
 class SEA(AdditiveMethod):
@@ -22,6 +22,6 @@ class SEA(AdditiveMethod):
     def advance(self, sde: Equation, step: Step, y0: Value, carry: Any) -> tuple[Value, Any]:
         middle = at(step, 0.5)
         diffusion = sde.g(middle, y0)
-        shifted = add_noise(sde, y0, diffusion, combine(step.H, (0.5,), [step.W]))
-        y1 = add_drift(y0, sde.f(middle, shifted), step.h)
-        return add_noise(sde, y1, diffusion, step.W), None
+        shifted = sde.add_noise(y0, diffusion, add_scaled(step.H, step.W, 0.5))
+        y1 = add_scaled(y0, sde.f(middle, shifted), step.h)
+        return sde.add_noise(y1, diffusion, step.W), None

@@ -13,7 +13,7 @@ from typing import Any
 from ..equation import Equation
 from ..state import Value
 from .base import ANY_NOISE, Method, Order, Step
-from .runge_kutta import add_noise, at, combine
+from .runge_kutta import at, combine
 
 _ENDS = (3 - math.sqrt(3)) / 6
 _MIDDLE = 1 / math.sqrt(3)
@@ -27,24 +27,28 @@ class SPaRK(Method):
     undoes = embedded = True
 
     def advance(self, sde: Equation, step: Step, y0: Value, carry: Any) -> tuple[Value, Any]:
-        change, _, _ = self._stages(sde, step, y0)
-        return y0 + change, None
+        y1, _, _ = self._stages(sde, step, y0)
+        return y1, None
 
     def advance_with_error(
         self, sde: Equation, step: Step, y0: Value, carry: Any
     ) -> tuple[Value, Any, Value]:
-        change, drifts, kicks = self._stages(sde, step, y0)
-        trapezium = drifts + sde.apply(kicks, step.W)
-        return y0 + change, None, combine(change, (-0.5,), [trapezium])
+        y1, drifts, (g1, g3) = self._stages(sde, step, y0)
+        trapezium = combine(y0, (step.h * 0.5, step.h * 0.5), drifts)
+        return y1, None, y1 - sde.add_noise(trapezium, g1 + g3, step.W, 0.5)
 
-    def _stages(self, sde: Equation, step: Step, y0: Value) -> tuple[Value, Value, Value]:
-        """The step's increment, and the sums over its ends of f h and of g."""
-        W, H, h, middle = step.W, step.H, step.h, at(step, 0.5)
-        drift1, g1 = sde.f(step.t0, y0) * h, sde.g(step.t0, y0)
-        noise = combine(W * 0.5, (math.sqrt(3),), [H])
-        slope2 = sde.slope(middle, add_noise(sde, combine(y0, (0.5,), [drift1]), g1, noise), h, W)
+    def terms_of_noise(self, sde: Equation, step: Step) -> Any:
+        ends = step.W * _ENDS
+        return combine(step.W * 0.5, (math.sqrt(3),), [step.H]), ends + step.H, ends - step.H
+
+    def _stages(self, sde: Equation, step: Step, y0: Value) -> tuple[Value, list[Value], list[Value]]:
+        """y1, and f and g at the step's ends."""
+        h, middle = step.h, at(step, 0.5)
+        half, rising, falling = self.terms(sde, step)
+        drift1, g1 = sde.f(step.t0, y0), sde.g(step.t0, y0)
+        stage = sde.add_noise(combine(y0, (h * 0.5,), [drift1]), g1, half)
+        slope2 = sde.slope(middle, stage, h, step.W)
         stage = y0 + slope2
-        drifts, g3 = drift1 + sde.f(step.t1, stage) * h, sde.g(step.t1, stage)
-        ends = W * _ENDS
-        change = add_noise(sde, combine(slope2 * _MIDDLE, (_ENDS,), [drifts]), g1, ends + H)
-        return add_noise(sde, change, g3, ends - H), drifts, g1 + g3
+        drift3, g3 = sde.f(step.t1, stage), sde.g(step.t1, stage)
+        y1 = combine(y0, (_MIDDLE, h * _ENDS, h * _ENDS), [slope2, drift1, drift3])
+        return sde.add_noise(sde.add_noise(y1, g1, rising), g3, falling), [drift1, drift3], [g1, g3]

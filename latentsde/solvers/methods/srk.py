@@ -13,7 +13,7 @@ from ..equation import Equation
 from ..state import Value, each
 from .base import Method, Order, Step
 from .milstein import lengths, roots
-from .runge_kutta import add_noise, at, combine
+from .runge_kutta import at, combine
 from .sra1 import SRA1
 
 
@@ -24,35 +24,40 @@ class SRK(Method):
     levy_area = "space-time"
     _additive = SRA1()
 
+    def terms_of_noise(self, sde: Equation, step: Step) -> Any:
+        """The root of the length, I(1,0) over the length, and the weights of the four diffusions."""
+        if sde.is_additive:
+            return self._additive.terms_of_noise(sde, step)
+        # The iterated integrals, in the units of the paper's tableau: I(1,1) over the root of the step's
+        # length, I(1,0) and I(1,1,1) over the length.
+        W, root, length = step.W, roots(step), lengths(step)
+        twice, thrice = each(_twice, W, root, length), each(_thrice, W, root, length)
+        mean = combine(step.H, (0.5,), [W])
+        rest = W - twice - mean
+        first = combine(mean - rest, (-2.0,), [thrice])
+        second = combine(rest * (4 / 3), (5 / 3,), [thrice])
+        return root, mean, first, second, combine(twice, (2 / 3, -2 / 3), [rest, thrice]), thrice
+
     def advance(self, sde: Equation, step: Step, y0: Value, carry: Any) -> tuple[Value, Any]:
         if sde.is_additive:
             return self._additive.advance(sde, step, y0, carry)
-        # The iterated integrals, in the units of the paper's tableau: I(1,1) over the root of the step's
-        # length, I(1,0) and I(1,1,1) over the length.
-        W, root = step.W, roots(step)
-        length = lengths(step)
-        twice, thrice = each(_twice, W, root, length), each(_thrice, W, root, length)
-        mean = combine(step.H, (0.5,), [W])
-
+        root, mean, *weights = self.terms(sde, step)
         h, late = step.h, at(step, 1 / 4)
-        drift1 = sde.f(step.t0, y0) * h
-        g1 = sde.g(step.t0, y0)
-        kick1 = sde.apply(g1, root)
-        g2 = sde.g(late, combine(y0, (0.25, -0.5), [drift1, kick1]))
-        end = y0 + drift1
-        g3 = sde.g(step.t1, end + kick1)
-        drift2 = sde.f(step.t1, end) * h
-        middle = add_noise(sde, combine(y0, (0.25, 0.25), [drift1, drift2]), g1, mean)
-        drift3 = sde.f(at(step, 1 / 2), add_noise(sde, middle, g2, mean * 0.5)) * h
-        kicks = [drift3, kick1, sde.apply(g2, root), sde.apply(g3, root)]
-        g4 = sde.g(late, combine(y0, (0.25, 2.0, -1.0, 0.5), kicks))
-
-        rest = W - twice - mean
-        y1 = combine(y0, (1 / 6, 1 / 6, 2 / 3), [drift1, drift2, drift3])
-        y1 = add_noise(sde, y1, g1, combine(mean - rest, (-2.0,), [thrice]))
-        y1 = add_noise(sde, y1, g2, combine(rest * (4 / 3), (5 / 3,), [thrice]))
-        y1 = add_noise(sde, y1, g3, combine(twice, (2 / 3, -2 / 3), [rest, thrice]))
-        return add_noise(sde, y1, g4, thrice), None
+        drift1, g1 = sde.f(step.t0, y0), sde.g(step.t0, y0)
+        quarter, end = combine(y0, (h * 0.25,), [drift1]), combine(y0, (h,), [drift1])
+        g2 = sde.g(late, sde.add_noise(quarter, g1, root, -0.5))
+        g3 = sde.g(step.t1, sde.add_noise(end, g1, root))
+        drift2 = sde.f(step.t1, end)
+        middle = sde.add_noise(combine(quarter, (h * 0.25,), [drift2]), g1, mean)
+        drift3 = sde.f(at(step, 1 / 2), sde.add_noise(middle, g2, mean, 0.5))
+        stage = combine(y0, (h * 0.25,), [drift3])
+        for diffusion, weight in ((g1, 2.0), (g2, -1.0), (g3, 0.5)):
+            stage = sde.add_noise(stage, diffusion, root, weight)
+        g4 = sde.g(late, stage)
+        y1 = combine(y0, (h * (1 / 6), h * (1 / 6), h * (2 / 3)), [drift1, drift2, drift3])
+        for diffusion, weight in zip((g1, g2, g3, g4), weights, strict=True):
+            y1 = sde.add_noise(y1, diffusion, weight)
+        return y1, None
 
 
 def _twice(W: Any, root: Any, length: Any) -> Any:
