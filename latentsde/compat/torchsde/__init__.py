@@ -45,9 +45,9 @@ from . import settings, types
 from .adjoint import sdeint_adjoint
 from .base import BaseBrownian
 from .base_sde import BaseSDE, SDEIto, SDEStratonovich
+from .forward import sdeint
 from .interval import BrownianInterval, brownian_interval_like
 from .reverse import ReverseBrownian
-from .sdeint import sdeint
 from .started import BrownianPath, BrownianTree
 
 __version__ = "0.2.6"

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from ...solvers.adjoints import Backsolve, Reversible
 from .base import BaseBrownian
+from .forward import solved
 from .methods import adjoint_of
 from .problem import CALLER, Problem, check_constant, warn_of_unused
-from .sdeint import solved
 from .settings import METHODS
 from .types import Scalar, Vector
 
