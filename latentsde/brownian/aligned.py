@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,9 +53,11 @@ class AlignedPath(Path):
             )
         if len(self.grid) >= 2**31:
             raise ValueError(f"a grid may have fewer than 2^31 times, got {len(self.grid)}")
-        steps = self.grid.diff(dim=0)
-        self._sign = -1.0 if bool((steps < 0).any()) else 1.0
-        if not bool((self._sign * steps >= 0).all() and self.grid.isfinite().all()):
+        # Of infinite times the steps are infinite or not a number.
+        steps = self.grid.diff(dim=0) if len(self.grid) > 1 else self.grid - self.grid
+        low, high = (float(x) for x in steps.aminmax()) if steps.numel() else (0.0, 0.0)
+        self._sign = -1.0 if low < 0 else 1.0
+        if not (math.isfinite(high - low) and (low >= 0 or high <= 0)):
             raise ValueError("a grid must be increasing or decreasing, and its times finite")
 
     def _ends(self) -> str:

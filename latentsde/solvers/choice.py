@@ -27,10 +27,9 @@ def choose(method: str | Method | None, equation: Equation, *, areas: bool = Fal
     Raises:
         ValueError: it does not fit; the message names those that do.
     """
-    fitting = sorted(key for key, known in METHODS.items() if fits(known, equation))
     if method is None:
-        able = [key for key in fitting if areas or METHODS[key].levy_area is None]
-        method = next(key for key in _PREFERENCE if key in able)
+        able = (key for key in _PREFERENCE if areas or METHODS[key].levy_area is None)
+        method = next(key for key in able if fits(METHODS[key], equation))
     if isinstance(method, Method):
         name, chosen = type(method).__name__, method
     elif method in METHODS:
@@ -41,6 +40,7 @@ def choose(method: str | Method | None, equation: Equation, *, areas: bool = Fal
         kind = f"{equation.noise_type} noise in the {equation.calculus} calculus"
         if equation.has_noise and chosen.additive_only and not equation.is_additive:
             kind = "noise that depends on the state"
+        fitting = sorted(key for key, known in METHODS.items() if fits(known, equation))
         raise ValueError(
             f"method {name!r} does not fit {kind if equation.has_noise else 'an ODE'}; "
             f"these do: {', '.join(fitting)}"

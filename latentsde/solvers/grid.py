@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -43,6 +45,8 @@ def read_times(ts: object, batch: int | None) -> Tensor:
         raise ValueError(
             f"ts of shape {tuple(times.shape)} gives each sample its own times; y0 has {batch} samples"
         )
+    if times.dim() == 1 and _in_order(times.tolist()):
+        return times
     if not bool(times.isfinite().all()):
         raise ValueError("ts has a time that is not finite")
     gaps = times.diff(dim=0)
@@ -60,41 +64,53 @@ def read_times(ts: object, batch: int | None) -> Tensor:
     return times
 
 
+def _in_order(numbers: list[float]) -> bool:
+    """Whether they are finite, and each is larger than the one before it, or each is smaller."""
+    if not (math.isfinite(numbers[0]) and math.isfinite(numbers[-1])):
+        return False
+    return all(a < b for a, b in pairwise(numbers)) or all(a > b for a, b in pairwise(numbers))
+
+
 def equal_steps(times: Tensor, dt: float) -> StepGrid:
     """Every interval of `times` cut into the fewest equal steps of at most `dt`; a repeated time makes no
     step.
     """
-    gaps = times.diff(dim=0)
     # The slack keeps an interval of n dt, up to rounding, at n steps. Times that are float32 numbers come
     # with float32's: of linspace(0, 1, 11) some gaps are 0.1 and a few 1e-8.
     single = (times.to(torch.float32) == times).all(0)
-    rounding = 4 * torch.finfo(torch.float32).eps * times.abs().amax(0) * single
-    lengths = gaps.abs() * (1.0 - 1e-9) - rounding.clamp_max(1e-3 * dt)
-    counts = torch.ceil(lengths / dt).to(torch.int64)
+    rounding = (4 * torch.finfo(torch.float32).eps * times.abs().amax(0) * single).clamp_max(1e-3 * dt)
+    if times.dim() == 1:
+        return _shared_steps(times.tolist(), dt, float(rounding))
+    gaps = times.diff(dim=0)
+    counts = torch.ceil((gaps.abs() * _SLACK - rounding) / dt).to(torch.int64)
     counts = torch.where(gaps == 0, 0, counts.clamp_min(1))
     ends = counts.cumsum(0)
-    outputs = torch.cat([torch.zeros_like(ends[:1]), ends])
+    starts = torch.cat([torch.zeros_like(ends[:1]), ends])
     steps = int(ends[-1].max())
-    index = torch.arange(steps, dtype=torch.int64)
-    if times.dim() == 1:
-        interval = torch.searchsorted(ends, index, right=True)
-        points = _points(times, gaps, counts, outputs, interval, index)
-    else:
-        shared_index = index.expand(times.shape[1], steps).contiguous()
-        interval = torch.searchsorted(ends.t().contiguous(), shared_index, right=True).t()
-        done = interval == len(gaps)
-        interval = interval.clamp_max(len(gaps) - 1)
-        points = _points(times, gaps, counts, outputs, interval, shared_index.t())
-        points = torch.where(done, times[-1], points)
-    return StepGrid(torch.cat([points, times[-1:]]), outputs)
-
-
-def _points(
-    times: Tensor, gaps: Tensor, counts: Tensor, starts: Tensor, interval: Tensor, index: Tensor
-) -> Tensor:
-    offset = (index - starts.gather(0, interval)).to(torch.float64)
+    index = torch.arange(steps, dtype=torch.int64).expand(times.shape[1], steps).contiguous()
+    interval = torch.searchsorted(ends.t().contiguous(), index, right=True).t()
+    done = interval == len(gaps)
+    interval = interval.clamp_max(len(gaps) - 1)
+    offset = (index.t() - starts.gather(0, interval)).to(torch.float64)
     size = gaps.gather(0, interval) / counts.gather(0, interval).clamp_min(1)
-    return times.gather(0, interval) + offset * size
+    points = torch.where(done, times[-1], times.gather(0, interval) + offset * size)
+    return StepGrid(torch.cat([points, times[-1:]]), starts)
+
+
+_SLACK = 1.0 - 1e-9
+
+
+def _shared_steps(times: list[float], dt: float, rounding: float) -> StepGrid:
+    """`equal_steps` of one grid for all samples, in numbers: there are few times, and tensors cost more."""
+    points: list[float] = []
+    outputs = [0]
+    for start, end in pairwise(times):
+        gap = end - start
+        count = max(1, math.ceil((abs(gap) * _SLACK - rounding) / dt)) if gap else 0
+        points.extend(start + k * (gap / count) for k in range(count))
+        outputs.append(len(points))
+    points.append(times[-1])
+    return StepGrid(torch.tensor(points, dtype=torch.float64), torch.tensor(outputs))
 
 
 def given_steps(times: Tensor, grid: Tensor, rounding: float) -> StepGrid:

@@ -160,6 +160,8 @@ def solve(
 
 def _at_outputs(found: Trajectory, wanted: list[bool], grid: StepGrid) -> tuple[Value, Tensor | None]:
     """The states and the functional's totals at the grid's outputs."""
+    if not grid.per_sample and found.totals is None and len(found.states) == len(grid.outputs):
+        return each(lambda *parts: torch.stack(parts), *found.states), None  # no other points were kept
     rank = torch.tensor(wanted).cumsum(0)[grid.outputs] - 1
     ys = each(lambda *parts: _pick(torch.stack(parts), rank), *found.states)
     return ys, None if found.totals is None else _pick(torch.stack(found.totals), rank)
@@ -208,10 +210,8 @@ def _differentiable_times(ts: Any, equation: Equation, adjoint: Adjoint) -> Tens
 
 
 def _wanted_points(grid: StepGrid) -> list[bool]:
-    wanted = torch.zeros(grid.steps + 1, dtype=torch.bool)
-    wanted[grid.outputs.reshape(-1)] = True
-    wanted[0] = True
-    return wanted.tolist()
+    outputs_at = torch.bincount(grid.outputs.reshape(-1), minlength=grid.steps + 1).tolist()
+    return [True, *(number > 0 for number in outputs_at[1:])]
 
 
 def _pick(stacked: Tensor, rank: Tensor) -> Tensor:
