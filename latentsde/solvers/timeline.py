@@ -18,9 +18,11 @@ from .grid import StepGrid
 from .methods import Step
 from .state import State, Value, each, parts_of
 
-# Steps whose noise is there at once, and the most numbers in it.
-_BLOCK_STEPS = 64
-_BLOCK_NUMBERS = 2**22
+# The most steps whose noise is there at once, and the most numbers in it: few enough that a hundred steps of
+# a large state need no less memory than a million. Work done on whole blocks has more of them.
+_BLOCK_STEPS = 128
+_BLOCK_NUMBERS = 2**18
+_LONG_BLOCK_NUMBERS = 2**22
 # The most numbers of W whose terms are made at once: what is made of them stays in the cache.
 _TERMS_NUMBERS = 2**15
 
@@ -54,10 +56,11 @@ class Timeline:
         self.like = y0[0] if isinstance(y0, State) else y0
         self._parts = [part.dim() for part in (y0 if isinstance(y0, State) else (y0,))]
         self._tuple = isinstance(y0, State)
-        self.block_steps = _BLOCK_STEPS
+        width = max(1, sum(part.shape.numel() for part in (y0 if isinstance(y0, State) else (y0,))))
         if long_blocks:
-            width = sum(part.shape.numel() for part in (y0 if isinstance(y0, State) else (y0,)))
-            self.block_steps = max(1, _BLOCK_NUMBERS // max(1, width))
+            self.block_steps = max(1, _LONG_BLOCK_NUMBERS // width)
+        else:
+            self.block_steps = max(8, min(_BLOCK_STEPS, _BLOCK_NUMBERS // width))
         self.block_steps = chunk * max(1, self.block_steps // chunk)
         self._points = grid.points.to(self.like.device, self.like.dtype)
         self._exact: Tensor | None = None
