@@ -148,13 +148,21 @@ class AdjointEquation(Equation):
         self.is_additive, self.is_diagonal = equation.is_additive, equation.is_diagonal
 
     def slope(self, t: Any, y: Any, h: Any, W: Any) -> Any:
+        evaluation, own, inputs = self._evaluated(t, y, h, W)
+        return State((evaluation.slope(h, W), each(torch.neg, own), Weighted(((-1.0, inputs),))))
+
+    def push(self, base: Any, t: Any, y: Any, h: Any, W: Any, share: float = 1.0) -> Any:
+        evaluation, own, inputs = self._evaluated(t, y, h, W)
+        state, cotangent, gradients = base
+        pushed = evaluation.push(state, h, W, share)
+        return State((pushed, add_scaled(cotangent, own, -share), gradients + Weighted(((-share, inputs),))))
+
+    def _evaluated(self, t: Any, y: Any, h: Any, W: Any) -> tuple[Evaluation, Value, Any]:
+        """f and g at the state in y, and the slope's product with the cotangent there, and for the inputs."""
         state, cotangent, _ = y
         evaluation = Evaluation(self.forward, t, state)
         own, inputs = evaluation.products(self.tape, *evaluation.cotangents(cotangent, h, W))
-        return State((evaluation.slope(h, W), own * -1.0, Weighted(((-1.0, inputs),))))
-
-    def push(self, base: Any, t: Any, y: Any, h: Any, W: Any, share: float = 1.0) -> Any:
-        return add_scaled(base, self.slope(t, y, h, W), share)
+        return evaluation, own, inputs
 
 
 class EulerSweep(BacksolveSweep):
@@ -166,17 +174,16 @@ class EulerSweep(BacksolveSweep):
 
     def back(self, step: Step) -> None:
         equation = self.problem.equation
-        with torch.no_grad():
-            # For the predictor the step after this one has left a diffusion, at a state as near as it needs.
-            if self.diffusion is None:
-                self.diffusion = equation.g(step.t1, self.y)
-            start = self.y - equation.apply(self.diffusion, step.W)
+        # For the predictor the step after this one has left a diffusion, at a state as near as it needs.
+        if self.diffusion is None:
+            self.diffusion = equation.g(step.t1, self.y)
+        start = equation.add_noise(self.y, self.diffusion, step.W, -1.0)
         evaluation = Evaluation(equation, step.t0, start)
         self.diffusion = each(torch.Tensor.detach, evaluation.diffusion)
         cotangents = evaluation.cotangents(self.cotangent, step.h, step.W)
         own, inputs = evaluation.products(self.tape, *cotangents)
         self.tape.add(inputs)
-        self.y = self.y - evaluation.slope(step.h, step.W)
+        self.y = evaluation.push(self.y, step.h, step.W, -1.0)
         self.cotangent = self.cotangent + own
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from ..equation import Equation
 from ..march import Problem, Trajectory, march
 from ..methods import Method, ReversiblePair, Step
-from ..state import Value, each, like, parts_of, with_gradient
+from ..state import Value, add_scaled, between, each, like, parts_of, with_gradient
 from .base import Adjoint, nothing_to_differentiate
 from .captured import captured_inputs
 from .sweep import Sweep, solve_and_sweep, tensors_of
@@ -139,22 +139,25 @@ class HeunSweep(ExactSweep):
         equation, h, W = self.problem.equation, step.h, step.W
         at_end = self.evaluation or Evaluation(equation, step.t1, self.z)
         half = self.cotangent * 0.5
-        self._add(*at_end.cotangents(half, h, W))
+        self._add(at_end, half, h, W)
         self._pull(at_end)
         slope1 = at_end.slope(h, W)
-        self.z = self.y * 2.0 - self.z - slope1
+        self.z = between(self.z, self.y, 2.0) - slope1
         self.evaluation = at_start = Evaluation(equation, step.t0, self.z)
-        self.y = self.y - (at_start.slope(h, W) + slope1) * 0.5
+        self.y = at_start.push(add_scaled(self.y, slope1, -0.5), h, W, -0.5)
         of_slope = half + self.z_cotangent
-        self.cotangent = self.cotangent + self.z_cotangent * 2.0
-        self.z_cotangent = self.z_cotangent * -1.0
-        self._add(*at_start.cotangents(of_slope, h, W))
+        self.cotangent = add_scaled(self.cotangent, self.z_cotangent, 2.0)
+        self.z_cotangent = each(torch.neg, self.z_cotangent)
+        self._add(at_start, of_slope, h, W)
 
-    def _add(self, of_drift: Any, of_diffusion: Any) -> None:
-        self.of_drift = of_drift if self.of_drift is None else self.of_drift + of_drift
-        if of_diffusion is not None:
-            known = self.of_diffusion
-            self.of_diffusion = of_diffusion if known is None else known + of_diffusion
+    def _add(self, evaluation: Evaluation, of_slope: Any, h: Any, W: Any) -> None:
+        """What a step leaves with an evaluation by the cotangent of its slope."""
+        if self.of_drift is None:
+            self.of_drift, self.of_diffusion = evaluation.cotangents(of_slope, h, W)
+            return
+        self.of_drift = add_scaled(self.of_drift, of_slope, h)
+        if W is not None:
+            self.of_diffusion = self.of_diffusion + self.problem.equation.transposed(of_slope, W)
 
     def _pull(self, evaluation: Evaluation) -> None:
         """Both steps that use it have left their cotangents: pull it."""

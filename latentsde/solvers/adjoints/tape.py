@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..equation import Equation
-from ..state import Value, like, parts_of, with_gradient
+from ..state import Value, add_scaled, like, parts_of, with_gradient
 
 # What torch.autograd.grad calls when it has checked its arguments. The checks cost 40 microseconds at every
 # step, a third of what the product of a small network does.
@@ -71,19 +71,27 @@ class Tape:
 
 
 class Evaluation:
-    """f and g at one state, on a tape of their own: their slope f h + g W, and its products."""
+    """f and g at one state, on a tape of their own: their slope f h + g W, and its products.
+
+    Made where gradients are switched off, as they are in a backward pass: what follows from them is on no
+    tape.
+    """
 
     def __init__(self, equation: Equation, t: Any, y: Value) -> None:
         self.equation = equation
         with torch.enable_grad():
             self.leaf = with_gradient(y)
             self.drift = equation.f(t, self.leaf)
-            self.diffusion = equation.g(t, self.leaf) if equation.has_noise else None
+            self.diffusion: Any = equation.g(t, self.leaf) if equation.has_noise else None
 
     def slope(self, h: Any, W: Any) -> Value:
-        """f h + g W, off the tape."""
-        with torch.no_grad():
-            return self.equation.slope_of(self.drift, self.diffusion, h, W)
+        """f h + g W."""
+        return self.equation.slope_of(self.drift, self.diffusion, h, W)
+
+    def push(self, base: Value, h: Any, W: Any, share: float) -> Any:
+        """base + share · (f h + g W)."""
+        pushed = add_scaled(base, self.drift, h * share)
+        return pushed if W is None else self.equation.add_noise(pushed, self.diffusion, W, share)
 
     def cotangents(self, cotangent: Any, h: Any, W: Any) -> tuple[Any, Any]:
         """Those of f and g from the slope's."""
