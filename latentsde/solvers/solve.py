@@ -160,7 +160,7 @@ def solve(
 
 def _at_outputs(found: Trajectory, wanted: list[bool], grid: StepGrid) -> tuple[Value, Tensor | None]:
     """The states and the functional's totals at the grid's outputs."""
-    if not grid.per_sample and found.totals is None and len(found.states) == len(grid.outputs):
+    if grid.outputs.dim() == 1 and found.totals is None and len(found.states) == len(grid.outputs):
         return each(lambda *parts: torch.stack(parts), *found.states), None  # no other points were kept
     rank = torch.tensor(wanted).cumsum(0)[grid.outputs] - 1
     ys = each(lambda *parts: _pick(torch.stack(parts), rank), *found.states)

@@ -82,30 +82,30 @@ def peak(steps: int, method: str, adjoint: str) -> int:
 
 
 @pytest.mark.parametrize(
-    ("method", "adjoint"),
+    ("method", "adjoint", "most"),
     [
-        ("reversible_heun", "reversible"),
-        ("heun", "backsolve"),
-        ("euler", "backsolve"),
-        ("milstein", "backsolve"),
+        ("reversible_heun", "reversible", 1000),
+        ("heun", "backsolve", 1000),
+        ("euler", "backsolve", 400),
+        ("milstein", "backsolve", 400),
     ],
 )
-def test_memory_does_not_grow_with_the_steps(method: str, adjoint: str) -> None:
-    few, many = (peak(steps, method, adjoint) for steps in (100, 1000))
+def test_memory_does_not_grow_with_the_steps(method: str, adjoint: str, most: int) -> None:
+    few, many = (peak(steps, method, adjoint) for steps in (100, most))
     assert abs(many - few) < 0.05 * few
 
 
 def test_memory_of_direct_grows_with_the_steps_and_of_checkpointed_with_their_root() -> None:
     # In states.
     sizes = {
-        a: [peak(n, "euler", a) / Y0.nbytes for n in (100, 200, 400)] for a in ("direct", "checkpointed")
+        a: [peak(n, "euler", a) / Y0.nbytes for n in (50, 100, 200)] for a in ("direct", "checkpointed")
     }
     direct, checkpointed = sizes["direct"], sizes["checkpointed"]
-    assert direct[1] - direct[0] > 100
+    assert direct[1] - direct[0] > 50
     assert abs((direct[2] - direct[1]) / (direct[1] - direct[0]) - 2) < 0.3
-    # What grows is the root: 20 more states and 10 more steps of tape, where direct has 300 of each.
-    assert checkpointed[2] < 0.35 * direct[2]
-    assert checkpointed[2] - checkpointed[0] < 0.15 * (direct[2] - direct[0])
+    # What grows is the root: 7 more states and 7 more steps of tape, where direct has 150 of each.
+    assert checkpointed[2] < 0.5 * direct[2]
+    assert checkpointed[2] - checkpointed[1] < 0.2 * (direct[2] - direct[1])
 
 
 def test_what_is_counted_is_what_is_there() -> None:
