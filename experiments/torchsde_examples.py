@@ -131,7 +131,7 @@ def timing_rows(name: str, size: Any, timings: dict[Way, Timing]) -> list[dict[s
     rows = []
     for way, timing in timings.items():
         peer = next(t for w, t in timings.items() if w.name == "torchsde" and w.gradients == way.gradients)
-        faster = timing.times_faster(peer)
+        ratios = [theirs / ours for ours, theirs in zip(timing.seconds, peer.seconds, strict=True)]
         rows.append(
             {
                 "example": name,
@@ -139,8 +139,9 @@ def timing_rows(name: str, size: Any, timings: dict[Way, Timing]) -> list[dict[s
                 "gradients": way.gradients,
                 "way": way.name,
                 "seconds": timing.median,
-                "rounds": len(timing.seconds),
-                "times_faster": faster,
+                "rounds": len(ratios),
+                "times_faster": timing.times_faster(peer),
+                "in_rounds": (min(ratios), max(ratios)),
             }
         )
     return rows
@@ -153,7 +154,9 @@ def draw(curves: dict[str, np.ndarray]) -> Figure:
         figure = Figure(figsize=(8.0, 3.0))
         for place, (name, losses) in enumerate(curves.items()):
             ax = figure.add_subplot(1, len(curves), place + 1, title=name, xlabel="iteration", ylabel="loss")
-            ax.set_yscale("symlog", linthresh=max(1.0, abs(float(np.median(losses[..., -1])))))
+            ax.set_yscale("symlog", linthresh=10.0, subs=[2, 3, 5])  # an ELBO may be positive
+            for axis in (ax.yaxis.set_major_formatter, ax.yaxis.set_minor_formatter):
+                axis(lambda value, _: f"{value:,.0f}")
             for way, of_way, colour in zip(TRAINED, losses, colours, strict=True):
                 ax.plot(of_way.T, color=colour, lw=0.5, alpha=0.35)
                 ax.plot(of_way.mean(0), color=colour, lw=1.4, label=way.name)
@@ -177,8 +180,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=8, help="of few, no law can be rejected")
     parser.add_argument("--iterations", type=int, default=120)
     parser.add_argument("--rounds", type=int, default=15, help="of timing at the reduced size")
-    parser.add_argument("--full-rounds", type=int, default=3, help="of timing at the examples' own size")
-    parser.add_argument("--compiled", action="store_true", help="time compiled steps too: minutes to compile")
+    parser.add_argument("--full-rounds", type=int, default=5, help="of timing at the examples' own size")
+    parser.add_argument("--compiled", action="store_true", help="time compiled steps too: many minutes")
     parser.add_argument("--out", type=Path, help="the page for the tables, between its marks")
     options = vars(parser.parse_args())
     out = options.pop("out")
@@ -217,8 +220,8 @@ def run(plan: Plan) -> tuple[list[str], dict[str, Any], dict[str, np.ndarray]]:
     )
     tell(f"intervals over the seeds. One law of the curves is rejected below p = {FALSE_ALARM}.")
     tell("")
-    tell("| example | gradients | way | a training iteration | torchsde's time / this |")
-    tell("|---|---|---|---|---|")
+    tell("| example | gradients | way | a training iteration | torchsde's time / this | in single rounds |")
+    tell("|---|---|---|---|---|---|")
     for name, (kind, module) in EXAMPLES.items():
         for size, rounds in ((module.REDUCED, plan.rounds), (module.FULL, plan.full_rounds)):
             ways = [w for w in TIMED if not w.additive_noise or getattr(kind, "additive", False)]
@@ -227,11 +230,15 @@ def run(plan: Plan) -> tuple[list[str], dict[str, Any], dict[str, np.ndarray]]:
             rows += timing_rows(name, size, measure(name, size, rounds, ways) if rounds else {})
             for row in [row for row in rows if (row["example"], row["size"]) == (name, str(size))]:
                 cells = f"{row['gradients']} | {row['way']} | {duration(row['seconds'])}"
-                tell(f"| `{name}`, {size} | {cells} | {times(row['times_faster'])} |")
+                low, high = map(times, row["in_rounds"])
+                tell(f"| `{name}`, {size} | {cells} | {times(row['times_faster'])} | {low} to {high} |")
     tell("")
-    for line in circumstances.introduction(f"Seeds 0 to {plan.seeds - 1}"):
-        tell(line)
-    tell(f"{circumstances.seconds:.0f} s.")
+    versions = ", ".join(
+        f"{name} {circumstances.versions[name]}" for name in ("latentsde", "torch", "torchsde")
+    )
+    tell(f"Times: medians of {plan.rounds} rounds, at the examples' own size of up to {plan.full_rounds}.")
+    tell(f"Seeds 0 to {plan.seeds - 1}; {versions}; {circumstances.machine['cpu']}, one thread; ")
+    tell(f"all of it took {circumstances.seconds:.0f} s.")
     results = circumstances.as_json("torchsde_examples", plan) | {"losses": losses, "times": rows}
     return lines, results, curves
 
