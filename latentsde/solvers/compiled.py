@@ -69,7 +69,7 @@ class CompiledChunks:
 
     def _compiled(self, stacked: Step, k: int, y: Value, carry: Any) -> Any:
         """The chunk that begins at step k, or None where it cannot be compiled."""
-        t, _, *rest, _ = stacked
+        t, _, *rest = stacked[:7]
         inputs = [None if x is None else each(lambda v: v[k : k + self.size], x) for x in rest]
         try:
             result = _compiled_for(t.device.type)(

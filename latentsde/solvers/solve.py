@@ -108,13 +108,20 @@ def solve(
     assert grid is not None
     chunk = 20 if compile is True else int(compile) or 1
     advance = CompiledChunks(equation, chosen, chunk) if compile else None
-
     terms = functools.partial(chosen.terms_of_noise, equation)
 
     def on(grid: StepGrid) -> Problem:
         area, blocks = chosen.levy_area_for(equation), is_vectorized(sde)
         timeline = Timeline(
-            grid, y0, path, levy_area=area, long_blocks=blocks, chunk=chunk, ts=wrt_times, terms=terms
+            grid,
+            y0,
+            path,
+            levy_area=area,
+            long_blocks=blocks,
+            chunk=chunk,
+            ts=wrt_times,
+            terms=terms,
+            fractions=chosen.fractions,
         )
         if hasattr(sde, "prepare"):
             sde.prepare(timeline.times())

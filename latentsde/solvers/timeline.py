@@ -36,7 +36,8 @@ class Timeline:
         chunk: steps that are taken together: a block holds whole chunks.
         ts: the requested times, where gradients with respect to them are asked for.
         on_device: lengths as tensors, so that no number has to come to the host.
-        terms: what a method makes of the noise of a block of steps, `Method.terms_of_noise`.
+        terms, fractions: what a method makes of the noise of a block of steps, `Method.terms_of_noise`, and
+            where in a step it evaluates f and g.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Timeline:
         ts: Tensor | None = None,
         on_device: bool = False,
         terms: Callable[[Step], Any] | None = None,
+        fractions: tuple[float, ...] = (),
     ) -> None:
         self.grid, self.path, self.levy_area = grid, path, levy_area
         self.like = y0[0] if isinstance(y0, State) else y0
@@ -68,7 +70,7 @@ class Timeline:
             self._exact = _differentiable(grid.points, ts).to(self.like.device)
             self._points = self._exact.to(self.like.dtype)
         self._times: Any = None
-        self._on_device, self._make_terms = on_device, terms
+        self._on_device, self._make_terms, self._fractions = on_device, terms, fractions
 
     @property
     def steps(self) -> int:
@@ -107,14 +109,15 @@ class Timeline:
         if stop <= start:
             return []
         stacked = self.stacked(start, stop)
-        t, _, h, length, W, H, A, _ = stacked
+        t, _, h, length, W, H, A, *_ = stacked
+        times = self._times_between(t, stop - start)
         t = self._times[start : stop + 1] if self._times else t.unbind(0)
         if self._as_numbers:
             h = self.grid.points[start : stop + 1].diff(dim=0).tolist()
             length = [abs(number) for number in h]
         count = stop - start
         columns = [x if isinstance(x, list) else _rows(x, count) for x in (h, length, W, H, A)]
-        return list(map(Step, t, t[1:], *columns, self._terms_of(stacked, count)))
+        return list(map(Step, t, t[1:], *columns, self._terms_of(stacked, count), times))
 
     def stacked(self, start: int, stop: int) -> Step:
         """The same steps with a leading axis of steps in everything, t0 the times of all their ends."""
@@ -129,6 +132,13 @@ class Timeline:
         if length is not None and not self.grid.per_sample:
             length = steps.abs()
         return Step(t, None, h if self.grid.per_sample else steps, length, W, H, A)
+
+    def _times_between(self, t: Tensor, count: int) -> list[Any]:
+        """The times at the method's fractions of each of `count` steps."""
+        if not self._fractions:
+            return [None] * count
+        columns = [torch.lerp(t[:-1], t[1:], fraction).unbind(0) for fraction in self._fractions]
+        return [dict(zip(self._fractions, row, strict=True)) for row in zip(*columns, strict=True)]
 
     def _terms_of(self, stacked: Step, count: int) -> list[Any]:
         """What the method makes of the noise, for each of `count` steps."""

@@ -31,8 +31,8 @@ class Step(NamedTuple):
     t0 and t1 are 0-d tensors, or (batch, 1, ...) with a grid for each sample; h is a number, or shaped to
     multiply y. `length` is the variance of W over the step, |h|, shaped to multiply W. W is None for an ODE;
     H, the space-time Lévy area, and A, the Lévy area (batch, m, m), are there for methods that ask for them
-    by `levy_area`. `terms` is what the method made of all this for a block of steps, see
-    `Method.terms_of_noise`.
+    by `levy_area`. `terms` and `times` are what was made for a block of steps at once, where it was:
+    see `Method.terms_of_noise` and `Method.fractions`.
     """
 
     t0: Any
@@ -43,6 +43,7 @@ class Step(NamedTuple):
     H: Any = None
     A: Any = None
     terms: Any = None
+    times: dict[float, Any] | None = None
 
     def reversed(self) -> Step:
         """The step that undoes this one: from t1 to t0 on the same path.
@@ -69,6 +70,7 @@ class Method(ABC):
         order: declared, and held by tests.
         levy_area: what it needs of the path besides W: None, "space-time" (H), or "davie" or "foster" (H and
             an area A approximated from W and H).
+        fractions: of the step, where f and g are evaluated besides its ends.
         slopes_only: the state is touched by sums, `Equation.slope` and `Equation.push` alone, so that the
             method also solves the adjoint equation.
         undoes: a step of it with `Step.reversed()` approximates the inverse, to the method's order, for all
@@ -83,6 +85,7 @@ class Method(ABC):
     noise: frozenset[str] = ANY_NOISE
     order: Order
     levy_area: str | None = None
+    fractions: tuple[float, ...] = ()
     slopes_only: bool = False
     undoes: bool = False
     additive_only: bool = False

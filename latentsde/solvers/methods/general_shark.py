@@ -20,6 +20,7 @@ class GeneralShARK(Method):
     noise = ANY_NOISE - {"none"}
     order = Order(strong=0.5, strong_commutative=1.0, strong_additive=1.5)
     levy_area = "space-time"
+    fractions = (5 / 6,)
     undoes = True
 
     def advance(self, sde: Equation, step: Step, y0: Value, carry: Any) -> tuple[Value, Any]:

@@ -23,6 +23,7 @@ class LogODE(Method):
     calculus = frozenset({"stratonovich"})
     order = Order(strong=0.5, strong_commutative=1.0, strong_additive=1.0, ode=2)
     levy_area = "foster"
+    fractions = (0.5,)
     undoes = True
 
     def levy_area_for(self, sde: Equation) -> str | None:

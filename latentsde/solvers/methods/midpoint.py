@@ -17,6 +17,7 @@ from .runge_kutta import at
 class Midpoint(Method):
     calculus = frozenset({"stratonovich"})
     order = Order(strong=0.5, strong_commutative=1.0, strong_additive=1.0, ode=2)
+    fractions = (0.5,)
     slopes_only = undoes = True
 
     def advance(self, sde: Equation, step: Step, y0: Value, carry: Any) -> tuple[Value, Any]:

@@ -40,7 +40,7 @@ class ReversiblePair(Method):
         if not 0 < coupling <= 1:
             raise ValueError(f"the coupling must be in (0, 1], got {coupling}")
         self.base, self.coupling = base, coupling
-        self.order, self.levy_area = base.order, base.levy_area
+        self.order, self.levy_area, self.fractions = base.order, base.levy_area, base.fractions
         # Where a step back does not approximate the inverse, y and z part: Itô noise needs a correction.
         additive = base.noise & {"none", "additive", "diagonal"}
         self.noise, self.additive_only = (base.noise, False) if base.undoes else (additive, True)

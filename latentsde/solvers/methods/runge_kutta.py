@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
 
 from ..equation import Equation
 from ..state import Value, add_scaled
@@ -17,13 +18,16 @@ def at(step: Step, fraction: float) -> Any:
     """The time at a fraction of the step; the very tensors t0 and t1 at its ends."""
     if fraction in (0.0, 1.0):
         return step.t1 if fraction else step.t0
-    return torch.lerp(step.t0, step.t1, fraction)
+    known = None if step.times is None else step.times.get(fraction)
+    return torch.lerp(step.t0, step.t1, fraction) if known is None else known
 
 
 def combine(base: Value, weights: Row, slopes: list[Value]) -> Value:
     """base + Σ weight · slope, weights of 0 left out; a weight may have the step's length in it."""
     for weight, slope in zip(weights, slopes, strict=False):
-        if type(weight) is not float or weight != 0.0:
+        if type(weight) is float and isinstance(base, Tensor):
+            base = torch.add(base, slope, alpha=weight) if weight else base  # type: ignore[arg-type]
+        elif type(weight) is not float or weight:
             base = add_scaled(base, slope, weight)
     return base
 
@@ -33,6 +37,10 @@ def along(base: Value, weights: Row, slopes: list[Value], h: Any) -> Value:
     if type(h) is float:
         return combine(base, tuple([weight * h for weight in weights]), slopes)
     return base + combine(slopes[0] * weights[0], weights[1:], slopes[1:]) * h
+
+
+def _inner(nodes: Row) -> Row:
+    return tuple(sorted(set(nodes) - {0.0, 1.0}))
 
 
 class RungeKutta(Method):
@@ -48,6 +56,9 @@ class RungeKutta(Method):
     rows: ClassVar[tuple[Row, ...]]
     weights: ClassVar[Row]
     slopes_only = undoes = True
+
+    def __init_subclass__(cls) -> None:
+        cls.fractions = _inner(cls.nodes)
 
     def advance(self, sde: Equation, step: Step, y0: Value, carry: Any) -> tuple[Value, Any]:
         h, W = step.h, step.W
@@ -77,6 +88,9 @@ class FirstSameAsLast(Method):
     rows: ClassVar[tuple[Row, ...]]
     error_weights: ClassVar[Row]
     slopes_only = undoes = embedded = True
+
+    def __init_subclass__(cls) -> None:
+        cls.fractions = _inner(cls.nodes)
 
     def start(self, sde: Equation, t0: Any, y0: Value) -> Any:
         return sde.slope(t0, y0, 1.0, None)

@@ -17,6 +17,7 @@ from .runge_kutta import at
 
 
 class SEA(AdditiveMethod):
+    fractions = (0.5,)
     order = Order(strong_additive=1.0)
 
     def advance(self, sde: Equation, step: Step, y0: Value, carry: Any) -> tuple[Value, Any]:

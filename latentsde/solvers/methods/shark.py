@@ -15,6 +15,7 @@ from .runge_kutta import at, combine
 
 class ShARK(TwoStages):
     order = Order(strong_additive=1.5)
+    fractions = (5 / 6,)
     share = 0.6
 
     def stages(self, sde: Equation, step: Step, y0: Value) -> tuple[Value, Value, Value, Value]:

@@ -20,6 +20,7 @@ class SlowRK(Method):
     noise = ANY_NOISE - {"none"}
     order = Order(strong=0.5, strong_commutative=1.5, strong_additive=1.5)
     levy_area = "space-time"
+    fractions = (0.5, 0.75)
     undoes = True
 
     def advance(self, sde: Equation, step: Step, y0: Value, carry: Any) -> tuple[Value, Any]:

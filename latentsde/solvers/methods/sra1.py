@@ -15,6 +15,7 @@ from .runge_kutta import at, combine
 
 class SRA1(TwoStages):
     order = Order(strong_additive=1.5)
+    fractions = (3 / 4,)
     share = 2 / 3
 
     def stages(self, sde: Equation, step: Step, y0: Value) -> tuple[Value, Value, Value, Value]:

@@ -22,6 +22,7 @@ class SRK(Method):
     noise = frozenset({"diagonal", "scalar", "additive"})
     order = Order(strong_commutative=1.5, strong_additive=1.5)
     levy_area = "space-time"
+    fractions = (1 / 4, 1 / 2)
     _additive = SRA1()
 
     def terms_of_noise(self, sde: Equation, step: Step) -> Any:
