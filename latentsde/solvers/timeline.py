@@ -193,10 +193,11 @@ class Timeline:
         H = increments.H.to(dtype)
         if self.levy_area == "space-time":
             return W, H, None
-        areas = getattr(path, "areas", None)  # a path that has its own
-        if areas is not None:
+        # A path may have areas of its own: in its answer, or on request.
+        A, areas = getattr(increments, "A", None), getattr(path, "areas", None)
+        if A is None and areas is not None:
             A = areas(points, self.levy_area)
-        else:
+        elif A is None:
             A = levy_areas(W, H, points, self.levy_area, seed=path.seed, ids=path.ids)
         return W, H, A.to(dtype)
 
