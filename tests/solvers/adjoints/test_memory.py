@@ -97,9 +97,7 @@ def test_memory_does_not_grow_with_the_steps(method: str, adjoint: str, most: in
 
 def test_memory_of_direct_grows_with_the_steps_and_of_checkpointed_with_their_root() -> None:
     # In states.
-    sizes = {
-        a: [peak(n, "euler", a) / Y0.nbytes for n in (50, 100, 200)] for a in ("direct", "checkpointed")
-    }
+    sizes = {a: [peak(n, "euler", a) / Y0.nbytes for n in (50, 100, 200)] for a in ("direct", "checkpointed")}
     direct, checkpointed = sizes["direct"], sizes["checkpointed"]
     assert direct[1] - direct[0] > 50
     assert abs((direct[2] - direct[1]) / (direct[1] - direct[0]) - 2) < 0.3
