@@ -141,14 +141,15 @@ class Timeline:
         return [dict(zip(self._fractions, row, strict=True)) for row in zip(*columns, strict=True)]
 
     def _terms_of(self, stacked: Step, count: int) -> list[Any]:
-        """What the method makes of the noise, for each of `count` steps."""
-        if self._make_terms is None or stacked.W is None:
+        """What the method makes of the noise, for each of `count` steps; None leaves it to the step."""
+        numbers = sum(part[0].numel() for part in parts_of(stacked.W)) if stacked.W is not None else 0
+        size = _TERMS_NUMBERS // max(1, numbers)
+        # Of so many numbers the operations are not dear, but the way to memory and back.
+        if self._make_terms is None or stacked.W is None or size < 4:
             return [None] * count
         length = stacked.length
         if not self.grid.per_sample:
             length = each(lambda w: length.view(-1, *(1,) * (w.dim() - 1)), stacked.W)
-        numbers = sum(part[0].numel() for part in parts_of(stacked.W))
-        size = max(1, _TERMS_NUMBERS // max(1, numbers))
         rows: list[Any] = []
         for k in range(0, count, size):
             own = (

@@ -34,8 +34,8 @@ class TwoStages(AdditiveMethod):
     share: ClassVar[float]
 
     @abstractmethod
-    def stages(self, sde: Equation, step: Step, y0: Value) -> tuple[Value, Value, Value, Value]:
-        """g at both ends of the step, f1 and f2."""
+    def stages(self, sde: Equation, step: Step, y0: Value, mean: Value) -> tuple[Value, Value, Value, Value]:
+        """g at both ends of the step, f1 and f2; `mean` is the Brownian path's over the step."""
 
     def terms_of_noise(self, sde: Equation, step: Step) -> Any:
         half = step.W * 0.5
@@ -52,7 +52,7 @@ class TwoStages(AdditiveMethod):
         return y1, None, (second - first) * (step.h * self.share)
 
     def _result(self, sde: Equation, step: Step, y0: Value) -> tuple[Value, Value, Value]:
-        before, after, first, second = self.stages(sde, step, y0)
         rising, falling = self.terms(sde, step)
+        before, after, first, second = self.stages(sde, step, y0, rising)
         y1 = combine(y0, (step.h * (1 - self.share), step.h * self.share), [first, second])
         return sde.add_noise(sde.add_noise(y1, before, rising), after, falling), first, second

@@ -18,7 +18,7 @@ class ShARK(TwoStages):
     fractions = (5 / 6,)
     share = 0.6
 
-    def stages(self, sde: Equation, step: Step, y0: Value) -> tuple[Value, Value, Value, Value]:
+    def stages(self, sde: Equation, step: Step, y0: Value, mean: Value) -> tuple[Value, Value, Value, Value]:
         before, after = sde.g(step.t0, y0), sde.g(step.t1, y0)
         shifted = sde.add_noise(y0, before, step.H)
         first = sde.f(step.t0, shifted)

@@ -18,11 +18,10 @@ class SRA1(TwoStages):
     fractions = (3 / 4,)
     share = 2 / 3
 
-    def stages(self, sde: Equation, step: Step, y0: Value) -> tuple[Value, Value, Value, Value]:
+    def stages(self, sde: Equation, step: Step, y0: Value, mean: Value) -> tuple[Value, Value, Value, Value]:
         before, after = sde.g(step.t0, y0), sde.g(step.t1, y0)
         first = sde.f(step.t0, y0)
-        # I(1,0) / h = W/2 + H, the Brownian path's mean over the step.
-        mean, _ = self.terms(sde, step)
+        # The mean is I(1,0) / h = W/2 + H.
         stage = combine(y0, (step.h * (3 / 4),), [first])
         second = sde.f(at(step, 3 / 4), sde.add_noise(stage, after, mean, 1.5))
         return before, after, first, second
