@@ -237,7 +237,7 @@ def run(plan: Plan) -> tuple[list[str], dict[str, Any], dict[str, np.ndarray]]:
         f"{name} {circumstances.versions[name]}" for name in ("latentsde", "torch", "torchsde")
     )
     tell(f"Times: medians of {plan.rounds} rounds, at the examples' own size of up to {plan.full_rounds}.")
-    tell(f"Seeds 0 to {plan.seeds - 1}; {versions}; {circumstances.machine['cpu']}, one thread; ")
+    tell(f"Seeds 0 to {plan.seeds - 1}; {versions}; {circumstances.machine['cpu']}, one thread;")
     tell(f"all of it took {circumstances.seconds:.0f} s.")
     results = circumstances.as_json("torchsde_examples", plan) | {"losses": losses, "times": rows}
     return lines, results, curves
