@@ -96,9 +96,7 @@ class PathKL:
         leading axis. `drift` and `diffusion` are the posterior's at (t, y), where they are known already.
         """
         leading = 2 if self.functional_vectorized else 1
-        diffusion = self.posterior.g(t, y) if diffusion is None else diffusion
-        drift = self.posterior.f(t, y) if drift is None else drift
-        prior = self.prior_drift(t, y)
+        drift, diffusion, prior = self._fields_at(t, y, drift, diffusion)
         u = self._control(drift - prior, diffusion, leading)
         length = h if isinstance(h, float) else h.reshape(*h.shape[:leading], *(1,) * (u.dim() - leading))
         terms = 0.5 * u.square() * abs(length)
@@ -115,6 +113,14 @@ class PathKL:
             direction = math.copysign(1.0, length) if isinstance(length, float) else length.sign()
             terms = terms + frozen * dW.reshape(u.shape) * direction
         return terms.flatten(leading).sum(-1) if terms.dim() > leading else terms
+
+    def _fields_at(
+        self, t: Tensor, y: Tensor, drift: Tensor | None, diffusion: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """f, g and the prior drift, evaluated where they are not known; the prior last, as f may keep it."""
+        diffusion = self.posterior.g(t, y) if diffusion is None else diffusion
+        drift = self.posterior.f(t, y) if drift is None else drift
+        return drift, diffusion, self.prior_drift(t, y)
 
     def _control(self, difference: Tensor, diffusion: Tensor, leading: int) -> Tensor:
         if self.noise_type == "diagonal":
@@ -156,9 +162,7 @@ class BridgedPathKL(PathKL):
     ) -> Tensor:
         """log q̄(z1 | z0) - log p(z1 | z0): (batch,), or (steps, batch) for arguments with a leading axis."""
         leading = 2 if self.functional_vectorized else 1
-        diffusion = self.posterior.g(t, y) if diffusion is None else diffusion
-        drift = self.posterior.f(t, y) if drift is None else drift
-        prior = self.prior_drift(t, y)
+        drift, diffusion, prior = self._fields_at(t, y, drift, diffusion)
         s = self.posterior.contraction(t, y, h)
         step = torch.as_tensor(h, dtype=y.dtype, device=y.device)
         root = step.abs().sqrt()

@@ -10,8 +10,6 @@ from torch import Tensor
 from .sde import NOISE_TYPES, SDE_TYPES
 from .state import State, Value, add_scaled, each
 
-MATRIX_NOISE = frozenset({"scalar", "additive", "commutative", "general"})
-
 
 class Equation:
     """f, g, the product g W and the slope f h + g W of an SDE, with the evaluations counted.

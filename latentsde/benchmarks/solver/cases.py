@@ -30,8 +30,8 @@ DIRECT_ONES = (
     Ours("ito", "euler", backward=True),
     Ours("stratonovich", "heun", backward=True),
 )
-# torchsde's name of the method, where it is another one than ours.
-IN_TORCHSDE = {"milstein_derivative": "milstein"}
+# Our name of torchsde's method, where it is another one.
+OURS_OF = {"milstein": "milstein_derivative"}
 TORCHSDE_METHODS = (
     "euler",
     "milstein",
@@ -163,12 +163,7 @@ def _compiled(size: Size, plan: Plan) -> Iterator[Case]:
 def _torchsde(size: Size, plan: Plan) -> Iterator[Case]:
     by_name = {ours.method: ours for ours in every_method()}
     for theirs in TORCHSDE_METHODS:
-        method = next((own for own, name in IN_TORCHSDE.items() if name == theirs and own in by_name), theirs)
-        ours = by_name.get(method)
-        if ours is None:
-            yield Case(TORCHSDE, f"{method}, forward", size, absent="missing: no such method")
-            continue
-        yield _against_torchsde(ours, theirs, size, plan)
+        yield _against_torchsde(by_name[OURS_OF.get(theirs, theirs)], theirs, size, plan)
     for ours in DIRECT_ONES:
         yield _against_torchsde(ours, ours.method, size, plan)
 
@@ -211,8 +206,7 @@ def _case(
     needs: tuple[str, ...] = (),
     first: bool = False,
 ) -> Case:
-    absent = ours.missing() or missing(*needs)
-    if absent:
+    if absent := missing(*needs):
         return Case(title, what, size, bar=bar, absent=absent)
     return Case(title, what, size, lambda: ours.contender(size, plan.steps), peer, bar, first=first)
 

@@ -1,10 +1,9 @@
-"""Ours as a contender: `solve` with a method and an adjoint; and what of it does not exist yet."""
+"""Ours as a contender: `solve` with a method and an adjoint."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,6 +12,8 @@ from latentsde.benchmarks.solver.plan import Size
 from latentsde.benchmarks.solver.problem import KINDS, differentiate, problem, start
 from latentsde.benchmarks.timing import Contender
 from latentsde.solvers import METHODS, Stats, solve
+from latentsde.solvers.choice import fits
+from latentsde.solvers.equation import Equation
 
 SEED = 7
 _TINY = Size(2, 2, 2)
@@ -30,7 +31,6 @@ class Ours:
 
     def solve(self, sde: Any, y0: torch.Tensor, steps: int) -> Any:
         """The solution over the unit interval; the path is made from a seed, which is part of the time."""
-        more: dict[str, Any] = {"compile": True} if self.compiled else {}
         return solve(
             sde,
             y0,
@@ -39,7 +39,7 @@ class Ours:
             dt=1.0 / steps,
             seed=SEED,
             adjoint=self.adjoint,
-            **more,
+            compile=self.compiled,
         )
 
     def contender(self, size: Size, steps: int) -> Contender:
@@ -67,23 +67,11 @@ class Ours:
             stats: Stats = self.solve(problem(self.kind, _TINY), start(_TINY), steps).stats
         return stats.drift_evaluations, stats.diffusion_evaluations
 
-    def missing(self) -> str | None:
-        """Why `solve` refuses this, in one line; None where it works."""
-        if self.compiled and "compile" not in inspect.signature(solve).parameters:
-            return "missing: solve has no compile"
-        try:
-            replace(self, compiled=False).contender(_TINY, 2).prepare(1)()
-        except (ValueError, TypeError, NotImplementedError) as error:
-            return f"missing: {str(error).splitlines()[0]}"
-        return None
-
 
 def every_method() -> list[Ours]:
-    """Each of `METHODS` on the first kind of problem that it takes; one that takes none is tried on the
-    first, and then is missing with the reason.
-    """
-    found = []
-    for method in METHODS:
-        tried = [Ours(kind, method) for kind in (*KINDS[:3], "dense", "ode")]
-        found.append(next((ours for ours in tried if ours.missing() is None), tried[0]))
-    return found
+    """Each of `METHODS` on the first kind of problem that it takes."""
+    equations = {kind: Equation(problem(kind, _TINY)) for kind in (*KINDS[:3], "dense", "ode")}
+    return [
+        Ours(next(kind for kind, equation in equations.items() if fits(chosen, equation)), name)
+        for name, chosen in METHODS.items()
+    ]

@@ -95,9 +95,9 @@ def diffrax_solve(size: Size, steps: int, *, backward: bool, tree: bool) -> Cont
 
     run = jax.jit(jax.grad(loss, argnums=(0, 1)) if backward else end)
 
-    def work() -> None:
+    def work() -> Any:
         with jax.default_device(cpu):
-            jax.block_until_ready(run(parameters, initial, jax.random.key(0)))
+            return jax.block_until_ready(run(parameters, initial, jax.random.key(0)))
 
     return Contender("peer", 1, lambda count: work, whole=True)
 

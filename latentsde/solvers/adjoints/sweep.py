@@ -100,7 +100,7 @@ class _Swept(torch.autograd.Function):
         inputs = tensors[run.count + run.count_carry :]
         # The last point is always a wanted one, so the states hold the end.
         ctx.save_for_backward(*carry, *states, *inputs)
-        ctx.run, ctx.inputs = run, len(inputs)  # type: ignore[attr-defined]
+        ctx.run = run  # type: ignore[attr-defined]
         totals = [torch.stack(trajectory.totals)] if trajectory.totals is not None else []
         return (*states, *totals, *carry)
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 
 import pytest
 
 from latentsde.benchmarks.installed import REMEDY
-from latentsde.benchmarks.solver import cases as module
 from latentsde.benchmarks.solver.cases import (
     BARE,
     COMPILED,
@@ -20,9 +18,12 @@ from latentsde.benchmarks.solver.cases import (
     Case,
     cases,
 )
-from latentsde.benchmarks.solver.ours import Ours, every_method
+from latentsde.benchmarks.solver.ours import every_method
 from latentsde.benchmarks.solver.plan import FULL, LARGE, MEDIUM, QUICK, SMALL, Size
+from latentsde.benchmarks.solver.problem import problem
 from latentsde.solvers import METHODS
+from latentsde.solvers.choice import fits
+from latentsde.solvers.equation import Equation
 
 
 @pytest.fixture(scope="module")
@@ -59,26 +60,15 @@ def test_every_method_is_held_against_its_own_evaluations(full: list[Case]) -> N
 
 
 def test_every_method_is_measured_on_a_problem_that_it_takes() -> None:
-    assert {ours.method: ours.missing() for ours in every_method()} == dict.fromkeys(METHODS)
+    assert [ours.method for ours in every_method()] == list(METHODS)
+    for ours in every_method():
+        assert fits(METHODS[ours.method], Equation(problem(ours.kind, SMALL)))
 
 
 def test_costs_are_ours_over_the_peer_and_speeds_the_other_way_round(full: list[Case]) -> None:
     above = {case.title for case in full if case.ours_above}
     assert above == {BARE, DIRECT, CONSTANT}
     assert all((case.bar.most is not None) == case.ours_above for case in full if case.bar)
-
-
-def test_what_solve_refuses_is_named_with_its_reason() -> None:
-    reason = Ours("ito", "euler", "nothing", backward=True).missing()
-    assert reason and reason.startswith("missing: ") and "nothing" in reason
-    assert Ours("ito", "euler", backward=True).missing() is None
-
-
-def test_a_case_that_ours_has_not_is_left_out_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Ours, "missing", lambda self: "missing: not yet")
-    named = [case for case in cases(FULL) if case.title == CONSTANT]
-    assert named and all(case.absent == "missing: not yet" for case in named)
-    assert all(case.ours is None and case.peer is None and case.bar for case in named)
 
 
 def test_absent_peers_are_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,16 +82,6 @@ def test_the_quick_plan_compiles_nothing_and_takes_the_smallest_size() -> None:
     quick = list(cases(QUICK))
     assert {case.size for case in quick} == {SMALL}
     assert all(case.title != COMPILED for case in quick)
-
-
-def test_a_method_of_torchsde_that_ours_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "every_method", lambda: iter(()))
-    absent = {case.what: case.absent for case in of(TORCHSDE) if case.absent}
-    assert absent["srk, forward"] == "missing: no such method"
-
-
-def of(title: str) -> Iterator[Case]:
-    return (case for case in cases(QUICK) if case.title == title)
 
 
 @pytest.mark.parametrize("text", ["32x4", "32x4x0", "axbxc", "", "1x2x3x4"])

@@ -80,4 +80,7 @@ def test_noise_of_a_channel_depends_on_that_channel_alone() -> None:
 @pytest.mark.skipif(missing("jax", "diffrax") is not None, reason="the peer is not installed")
 def test_every_contender_of_diffrax_runs() -> None:
     for backward, tree in ((False, True), (False, False), (True, True)):
-        peers.diffrax_solve(SIZE, STEPS, backward=backward, tree=tree).prepare(1)()
+        contender = peers.diffrax_solve(SIZE, STEPS, backward=backward, tree=tree)
+        found: Any = contender.prepare(1)()
+        end = found[1] if backward else found  # the gradient by y0, or the end
+        assert end.shape == (SIZE.batch, SIZE.channels) and bool((abs(end) < 1e3).all())
