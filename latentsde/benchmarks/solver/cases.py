@@ -116,7 +116,9 @@ def _bare(size: Size, plan: Plan) -> Iterator[Case]:
 
 
 def _evaluations(ours: Ours, size: Size, plan: Plan) -> Callable[[], Contender]:
-    return lambda: peers.bare(ours.kind, size, *ours.evaluations(plan.steps))
+    # The derivative of g along itself is what this method evaluates in place of a second g.
+    products = ours.method == "milstein_derivative"
+    return lambda: peers.bare(ours.kind, size, *ours.evaluations(plan.steps), products=products)
 
 
 def _direct(size: Size, plan: Plan) -> Iterator[Case]:

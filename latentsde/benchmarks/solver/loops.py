@@ -12,14 +12,26 @@ Loop = Callable[[Any, Tensor, Tensor, float, Tensor], Tensor]
 """(sde, y0, times, h, increments of shape (steps, *y0.shape)) -> y at the end."""
 
 
-def bare(sde: Any, y: Tensor, drifts: int, diffusions: int) -> None:
-    """So many evaluations of f and of g at one state, without gradients."""
+def bare(sde: Any, y: Tensor, drifts: int, diffusions: int, *, products: bool = False) -> None:
+    """So many evaluations of f and of g at one state, without gradients; with `products` of g each time with
+    its derivative along itself, g_i'(y_i) g_i(y_i).
+    """
     t = torch.zeros(())
     with torch.no_grad():
         for _ in range(drifts):
             sde.f(t, y)
         for _ in range(diffusions):
-            sde.g(t, y)
+            if products:
+                _along_itself(sde, t, y)
+            else:
+                sde.g(t, y)
+
+
+def _along_itself(sde: Any, t: Tensor, y: Tensor) -> None:
+    with torch.enable_grad():
+        leaf = y.detach().requires_grad_()
+        diffusion = sde.g(t, leaf)
+    torch.autograd.grad(diffusion, leaf, diffusion.detach())
 
 
 def euler(sde: Any, y: Tensor, times: Tensor, h: float, dW: Tensor) -> Tensor:

@@ -15,10 +15,14 @@ from latentsde.benchmarks.solver.problem import Diagonal, differentiate, problem
 from latentsde.benchmarks.timing import Contender
 
 
-def bare(kind: str, size: Size, drifts: int, diffusions: int) -> Contender:
-    """The evaluations that a method makes, and nothing else."""
+def bare(kind: str, size: Size, drifts: int, diffusions: int, *, products: bool = False) -> Contender:
+    """The evaluations that a method makes, and nothing else; see `loops.bare`."""
     sde, y = problem(kind, size), start(size)
-    return Contender("peer", 1, lambda count: lambda: loops.bare(sde, y, drifts, diffusions), whole=True)
+
+    def work() -> None:
+        loops.bare(sde, y, drifts, diffusions, products=products)
+
+    return Contender("peer", 1, lambda count: work, whole=True)
 
 
 def hand_loop(kind: str, method: str, size: Size, steps: int, *, backward: bool = True) -> Contender:

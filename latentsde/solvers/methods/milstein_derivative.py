@@ -2,8 +2,9 @@
 
 Milstein 1975; Kloeden & Platen 1992, section 10.3. As `milstein`, without the difference's error. The
 derivative along a direction is the product with the transposed Jacobian, which is linear, differentiated by
-what it multiplies: two backward passes, of which each further channel needs the second alone. Strong order
-1.0 for commutative noise.
+what it multiplies: two backward passes, of which each further channel needs the second alone. The Jacobian of
+diagonal noise as Itô's reading takes it, g_i of y_i alone, is its own transpose: one pass. Strong order 1.0
+for commutative noise.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ class MilsteinDerivative(Milstein):
             y = each(_differentiable, y0) if keep else with_gradient(y0)
             diffusion = sde.g(t0, y)
             values = parts_of(diffusion)
+            plain = diffusion if keep else each(torch.detach, diffusion)
+            if sde.is_diagonal and sde.calculus == "ito":
+                return plain, lambda direction: _pulled(diffusion, y, direction, keep=keep)
             # What each value of g is multiplied by; its own value does not matter.
             factors = [torch.zeros_like(value).requires_grad_() for value in values]
             pulled = _gradients(values, parts_of(y), factors, keep=True)
@@ -40,11 +44,21 @@ class MilsteinDerivative(Milstein):
             zeros = [torch.zeros_like(v) if p is None else p for p, v in zip(pushed, values, strict=True)]
             return like(diffusion, zeros)
 
-        return diffusion if keep else each(torch.detach, diffusion), change
+        return plain, change
 
 
 def _differentiable(y: Tensor) -> Tensor:
     return y if y.requires_grad else y.detach().requires_grad_()
+
+
+def _pulled(diffusion: Value, y: Value, direction: Value, *, keep: bool) -> Value:
+    """The product of `direction` and the Jacobian of the diffusion, from the left, where there is noise."""
+    noisy = parts_of(each(lambda _, part: part, diffusion, y))
+    with torch.set_grad_enabled(keep):
+        found = _gradients(parts_of(diffusion), noisy, parts_of(direction), keep=keep)
+    return like(
+        diffusion, [torch.zeros_like(x) if p is None else p for p, x in zip(found, noisy, strict=True)]
+    )
 
 
 def _gradients(outputs: list[Any], inputs: list[Tensor], weights: list[Any], *, keep: bool) -> list[Any]:
