@@ -110,9 +110,10 @@ def _bare(size: Size, plan: Plan) -> Iterator[Case]:
             BARE, f"{ours.method}, {ours.kind}", size, plan, ours, _evaluations(ours, size, plan), bar
         )
     # What is left of the bar to a solver: the sums and products alone cost this much.
-    by_hand = partial(peers.hand_loop, "ito", "euler", size, plan.steps, backward=False)
-    evaluations = partial(peers.bare, "ito", size, plan.steps, plan.steps)
-    yield Case(BARE, "for comparison: a hand-written euler loop", size, by_hand, evaluations)
+    for ours in (Ours("ito", "euler"), Ours("stratonovich", "heun"), Ours("stratonovich", "reversible_heun")):
+        by_hand = partial(peers.hand_loop, ours.kind, ours.method, size, plan.steps, backward=False)
+        what = f"for comparison: {ours.method} by hand"
+        yield Case(BARE, what, size, by_hand, _evaluations(ours, size, plan))
 
 
 def _evaluations(ours: Ours, size: Size, plan: Plan) -> Callable[[], Contender]:
