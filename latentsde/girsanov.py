@@ -49,6 +49,11 @@ class PathKL:
     ) -> None:
         if prior_drift is None and not hasattr(posterior, "h"):
             raise ValueError("PathKL needs a prior drift: give prior_drift, or a posterior with h(t, y)")
+        if getattr(posterior, "correlation_factor", None) is not None:
+            raise ValueError(
+                "PathKL takes independent channels; the posterior has a correlation_factor: "
+                "multiply it into g, as general noise"
+            )
         self.posterior = posterior
         self.prior_drift = posterior.h if prior_drift is None else prior_drift
         self.sticking_the_landing = sticking_the_landing

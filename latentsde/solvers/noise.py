@@ -10,7 +10,8 @@ from torch import Tensor
 from ..brownian import AlignedPath, CorrelatedPath, VirtualBrownianTree, derive_seed
 from .equation import Equation
 from .grid import StepGrid
-from .methods import Method
+from .methods import Method, ReversiblePair
+from .methods.milstein import Milstein
 from .state import State, Value
 
 
@@ -36,6 +37,8 @@ def noise_for(
     shape = equation.noise_shape(t0, y0)
     levy_area = method.levy_area_for(equation)
     factor = getattr(equation.sde, "correlation_factor", None)
+    if factor is not None or isinstance(path, CorrelatedPath):
+        _check_correlated(equation, method)
     if factor is not None:
         shape = _independent_shape(shape, factor)
     if path is None:
@@ -43,7 +46,7 @@ def noise_for(
         path = _own_path(shape, grid, times, seed, first, levy_area)
     else:
         seed = None
-        _check_path(path, shape, levy_area)
+        check_path(path, shape, levy_area)
     return seed, path if factor is None else CorrelatedPath(path, factor)
 
 
@@ -51,6 +54,16 @@ def has_areas(path: Any) -> bool:
     """Whether H can be had: from a path that is still to be made it can."""
     parts = path if isinstance(path, tuple) else (path,)
     return all(part is None or getattr(part, "levy_area", None) is not None for part in parts)
+
+
+def _check_correlated(equation: Equation, method: Method) -> None:
+    """The Itô integral of two channels has their covariation in it, which `Milstein` takes to be zero."""
+    method = method.base if isinstance(method, ReversiblePair) else method
+    if isinstance(method, Milstein) and (equation.noise_type, equation.calculus) == ("commutative", "ito"):
+        raise ValueError(
+            "Milstein's methods take the channels of commutative noise as independent: "
+            "multiply the correlation factor into g, or take euler"
+        )
 
 
 def _independent_shape(shape: Any, factor: Tensor) -> tuple[int, ...]:
@@ -83,7 +96,8 @@ def _own_path(
     return VirtualBrownianTree(t0, t1, shape, seed=seed, levy_area=area, dtype=like.dtype, device=like.device)
 
 
-def _check_path(path: Any, shape: Any, levy_area: str | None) -> None:
+def check_path(path: Any, shape: Any, levy_area: str | None) -> None:
+    """ValueError for a path of another shape than the noise's, or without the areas a method needs."""
     parts = path if isinstance(path, tuple) else (path,)
     given = tuple(None if part is None else tuple(part.shape) for part in parts)
     given = given if isinstance(path, tuple) else given[0]  # type: ignore[assignment]

@@ -54,8 +54,8 @@ def solve(
         y0: (batch, ...), any shape, or a tuple of tensors (f and g then take and return tuples; None in g's
             is no noise there).
         ts: at least two times, increasing or decreasing: (times,) for all samples, or (times, batch) for each
-            its own, padded by repeating its last time. Every one of them is a step point. Of an ODE, ts that
-            asks for a gradient gets one.
+            its own, padded by repeating its last time, where f and g are evaluated and must be finite. Every
+            one of them is a step point. Of an ODE, ts that asks for a gradient gets one.
         method: a name in `METHODS`, or a `Method`; by default one that fits the noise, named in
             `stats.method`.
         dt: the largest step, positive in both directions of time. Or a `controller`: ConstantStep, GivenGrid,

@@ -18,6 +18,7 @@ from .equation import Equation
 from .grid import StepGrid, read_times
 from .march import Problem, march
 from .methods import Method
+from .noise import check_path, has_areas
 from .solution import Solution, Stats
 from .state import State, each, parts_of
 from .timeline import Timeline
@@ -28,34 +29,41 @@ def solve_in_graph(
 ) -> Solution:
     """`solve` with fixed steps and the direct adjoint.
 
+    A state that is not finite is returned as it is: a graph cannot look at values.
+
     Raises:
         ValueError: what would not be a constant, or is not supported in a graph.
     """
     if isinstance(ts, Tensor) or dt is None:
         raise ValueError("inside torch.compile solve takes its times and dt as numbers")
-    if others:
+    if others or getattr(sde, "correlation_factor", None) is not None:
         raise ValueError(
             "inside torch.compile solve takes fixed steps and the direct adjoint alone: no controller, "
-            "event, dense output, carry, per-sample times or functional"
+            "event, dense output, carry, per-sample times, functional or correlation_factor"
         )
     y0 = State(y0) if isinstance(y0, tuple) else y0
     first = parts_of(y0)[0]
     equation = Equation(sde)
-    name, chosen = choose(method, equation, areas=path is None)
+    name, chosen = choose(method, equation, areas=has_areas(path))
     numbers, outputs = _plan(tuple(float(t) for t in ts), float(dt))
     points = torch.tensor(numbers, dtype=torch.float64)
     wanted = [k in outputs for k in range(len(numbers))]
     grid = StepGrid(points, points)
-    if equation.has_noise and path is None:
-        if seed is None:
+    area = chosen.levy_area_for(equation)
+    if equation.has_noise:
+        if path is None and seed is None:
             raise ValueError("inside torch.compile solve needs a seed or a path: a fresh seed is no constant")
-        if isinstance(y0, State):
+        if path is None and isinstance(y0, State):
             raise ValueError("inside torch.compile solve needs a path for a tuple state")
         shape = equation.noise_shape(points[0].to(first.device, first.dtype), y0)
         equation.forget()  # a graph cannot ask whether two tensors are one
-        path = _CellsOfGrid(shape, points, seed, chosen.levy_area_for(equation), first)
-    area = chosen.levy_area_for(equation)
+        if path is None:
+            path = _CellsOfGrid(shape, points, seed, area, first)
+        else:
+            check_path(path, shape, area)
     timeline = Timeline(grid, y0, path if equation.has_noise else None, levy_area=area, on_device=True)
+    if hasattr(sde, "prepare"):
+        sde.prepare(timeline.times())
     found = march(Problem(equation, chosen, timeline, y0, None, wanted))
     ys = each(lambda *parts: torch.stack(parts), *found.states)
     stats = Stats(

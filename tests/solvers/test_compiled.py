@@ -223,3 +223,33 @@ def test_a_functional_is_counted_over_chunks() -> None:
         )
     assert plain.functional is not None and chunked.functional is not None
     torch.testing.assert_close(chunked.functional, plain.functional, rtol=1e-12, atol=1e-12)
+
+
+def test_a_graph_prepares_and_checks_as_eager_steps_do() -> None:
+    y0 = torch.tensor([[0.4, -1.0], [1.3, 0.2]], dtype=DOUBLE)
+
+    class Prepared(Learned):
+        def prepare(self, ts: list[Tensor]) -> None:
+            self.shift = torch.stack(ts).sum()
+
+        def f(self, t: Tensor, y: Tensor) -> Tensor:
+            return super().f(t, y) + self.shift
+
+    equation = Prepared("additive", "ito")
+    area = VirtualBrownianTree(0, 1, (2, 2), seed=5, dtype=DOUBLE, levy_area="space-time")
+
+    def compiled_and_eager(path: Any) -> list[Tensor]:
+        def function(y: Tensor) -> Tensor:
+            return solve(equation, y, [0.0, 1.0], dt=0.25, path=path).ys
+
+        return [torch.compile(function, fullgraph=True, backend="eager")(y0), function(y0)]
+
+    torch.testing.assert_close(*compiled_and_eager(area))
+    torch.testing.assert_close(*compiled_and_eager(VirtualBrownianTree(0, 1, (2, 2), seed=5, dtype=DOUBLE)))
+    with pytest.raises(Exception, match="this equation's noise needs"):
+        compiled_and_eager(VirtualBrownianTree(0, 1, (2, 3), seed=5, dtype=DOUBLE))
+    equation.correlation_factor = torch.eye(2, dtype=DOUBLE)
+    with pytest.raises(Exception, match="or correlation_factor"):
+        torch.compile(
+            lambda y: solve(equation, y, [0.0, 1.0], dt=0.25, seed=1).ys, fullgraph=True, backend="eager"
+        )(y0)

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from latentsde import VirtualBrownianTree, solve
+from latentsde import PathKL, VirtualBrownianTree, solve
 from latentsde.brownian import CorrelatedPath
-from latentsde.solvers import METHODS
+from latentsde.solvers import METHODS, ReversiblePair
 from tests.significance import bound, correlation_z
 from tests.solvers.equations import DOUBLE, Geometric
 
@@ -111,3 +111,33 @@ def test_a_path_of_another_shape_is_an_error() -> None:
     path = VirtualBrownianTree(0, 1, (2, 3), seed=1, dtype=DOUBLE)
     with pytest.raises(ValueError, match=r"\(2, 1\)"):
         solve(Baskets("ito", torch.ones(3, 1)), torch.ones(2, 3, dtype=DOUBLE), [0, 1], dt=0.1, path=path)
+
+
+def test_methods_that_read_channels_as_independent_refuse_correlated_ones() -> None:
+    class Two:
+        noise_type, sde_type, correlation_factor = "commutative", "ito", FACTOR[:2, :2]
+
+        def f(self, t: Tensor, y: Tensor) -> Tensor:
+            return -y
+
+        def g(self, t: Tensor, y: Tensor) -> Tensor:
+            return torch.stack([0.3 * y, 0.2 * y], -1)
+
+    y0 = torch.ones(3, 1, dtype=DOUBLE)
+    independent = VirtualBrownianTree(0, 1, (3, 2), seed=1, dtype=DOUBLE)
+    for method in ("milstein", "milstein_derivative", ReversiblePair("milstein"), None):
+        with pytest.raises(ValueError, match="multiply the correlation factor into g"):
+            solve(Two(), y0, [0, 1], dt=0.5, method=method, seed=1)
+    other = type("Other", (Two,), {"correlation_factor": None})()
+    with pytest.raises(ValueError, match="multiply the correlation factor into g"):
+        solve(other, y0, [0, 1], dt=0.5, path=CorrelatedPath(independent, FACTOR[:2, :2]))
+    # Euler reads none of their products.
+    given = solve(Two(), y0, [0, 1], dt=0.5, method="euler", path=independent).ys
+    multiplied = type("Multiplied", (Two,), {"correlation_factor": None, "noise_type": "general"})
+    multiplied.g = lambda self, t, y: Two.g(self, t, y) @ FACTOR[:2, :2]  # type: ignore[attr-defined]
+    torch.testing.assert_close(given, solve(multiplied(), y0, [0, 1], dt=0.5, path=independent).ys)
+
+
+def test_path_kl_of_correlated_channels_is_an_error() -> None:
+    with pytest.raises(ValueError, match="independent channels"):
+        PathKL(Baskets("ito"), prior_drift=lambda t, y: y)

@@ -44,6 +44,9 @@ class Backsolve(Adjoint):
     Args:
         method: what goes back; by default the method that went there.
         inputs: tensors that f or g depend on and the SDE does not hold.
+
+    What a method carries beside y is a function of y in the equation that is solved back: y0's gradient has
+    all of it, and that of a carry which was given is None.
     """
 
     method: str | None = None
@@ -52,8 +55,15 @@ class Backsolve(Adjoint):
     differentiates_times = False
 
     def check(self, equation: Equation, method: Method, name: str) -> None:
-        if self.method is not None:
-            choose(self.method, equation)
+        if self.method is None:
+            return
+        _, back = choose(self.method, equation)
+        needed, there = back.levy_area_for(equation), method.levy_area_for(equation)
+        if needed not in (None, there) and (needed != "space-time" or there is None):
+            raise ValueError(
+                f"the way back by {self.method!r} needs Lévy areas that the way there by {name!r} does not "
+                "ask of the path: take one method for both, or another for the way back"
+            )
 
     def solve(self, problem: Problem) -> Trajectory:
         inputs = captured_inputs(problem, self.inputs) if torch.is_grad_enabled() else []

@@ -36,8 +36,16 @@ class Sweep(ABC):
     def restore(self, y: Value) -> None:  # noqa: B027 - of no use to exact sweeps
         """The state here is known exactly."""
 
-    def receive_carry(self, cotangents: Any) -> None:  # noqa: B027 - most methods carry nothing
-        """What the loss depends on the carry at the end by, of the carry's form."""
+    def receive_carry(self, cotangents: Any) -> None:
+        """What the loss depends on the carry at the end by, of the carry's form.
+
+        Raises:
+            RuntimeError: the way back does not know the carry.
+        """
+        raise RuntimeError(
+            'adjoint="backsolve" has no gradient of the carry of a solve, and the loss depends on it: take '
+            'the same adjoint for the solve that goes on from there, or "direct" for both'
+        )
 
     def arrive(self, y0: Value) -> None:  # noqa: B027 - most have nothing to compare
         """At the start, which is known: how well the way back was kept to."""
@@ -101,6 +109,7 @@ class _Swept(torch.autograd.Function):
         # The last point is always a wanted one, so the states hold the end.
         ctx.save_for_backward(*carry, *states, *inputs)
         ctx.run = run  # type: ignore[attr-defined]
+        ctx.set_materialize_grads(False)
         totals = [torch.stack(trajectory.totals)] if trajectory.totals is not None else []
         return (*states, *totals, *carry)
 
@@ -127,10 +136,14 @@ class _Swept(torch.autograd.Function):
         tape = Tape(inputs)
         end = like(problem.y0, [s[-1] for s in states])
         sweep = run.make_sweep(problem, tape, end, rebuilt(run.carry, carry))
-        of_states, rest = cotangents[:count], list(cotangents[count:])
+        of_states = [
+            torch.zeros_like(s) if c is None else c for s, c in zip(states, cotangents, strict=False)
+        ]
+        rest = list(cotangents[count:])
         of_totals: Any = rest.pop(0) if run.has_functional else None
-        if carries:
-            sweep.receive_carry(rebuilt(run.carry, rest))
+        if any(c is not None for c in rest):
+            known = [torch.zeros_like(x) if c is None else c for x, c in zip(carry, rest, strict=True)]
+            sweep.receive_carry(rebuilt(run.carry, known))
 
         kept = len(states[0])
         weight = None if of_totals is None else torch.zeros_like(of_totals[0])
@@ -156,7 +169,8 @@ class _Swept(torch.autograd.Function):
         sweep.arrive(like(problem.y0, [s[0] for s in states]))
         sweep.receive(like(problem.y0, [c[0] for c in of_states]))
         start_cotangent, carry_cotangents = sweep.finish()
-        given = carry_cotangents if run.count_carry else []
+        # A sweep that does not know the carry has all of it in y0's: it is a function of y.
+        given = carry_cotangents or [None] * run.count_carry
         return [*parts_of(start_cotangent), *given, *tape.gradients]
 
 

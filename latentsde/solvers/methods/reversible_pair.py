@@ -46,6 +46,9 @@ class ReversiblePair(Method):
         self.noise, self.additive_only = (base.noise, False) if base.undoes else (additive, True)
         self.calculus = base.calculus
 
+    def levy_area_for(self, sde: Equation) -> str | None:
+        return self.base.levy_area_for(sde)
+
     def terms_of_noise(self, sde: Equation, step: Step) -> Any:
         return self.base.terms_of_noise(sde, step)
 

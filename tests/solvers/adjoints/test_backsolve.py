@@ -246,3 +246,46 @@ def test_gradient_of_the_mean_and_variance_of_an_ornstein_uhlenbeck_process(adjo
             # Deviations of these sums are below 2 / sqrt(n).
             wanted = 0.0 if other is None else float(other)
             assert abs(float(value) - wanted) < bound(6) * 2.0 / math.sqrt(n) + 0.1 * dt
+
+
+@pytest.mark.parametrize("method", ["dopri5", "tsit5"])
+def test_a_solve_that_goes_on_from_a_carry_is_solved_back(method: str) -> None:
+    y0 = torch.linspace(-1.5, 1.5, 8, dtype=DOUBLE).view(4, 2)
+    found = []
+    for parts in (1, 2):
+        equation, start = LearnedDrift(), y0.clone().requires_grad_()
+        options: Any = {"method": method, "dt": 0.05, "adjoint": "backsolve"}
+        if parts == 1:
+            end = solve(equation, start, [0, 1], **options).ys[-1]
+        else:
+            first = solve(equation, start, [0, 0.5], **options)
+            end = solve(equation, first.ys[-1], [0.5, 1], carry=first.carry, **options).ys[-1]
+        found.append([end, *torch.autograd.grad(end.sin().sum(), [start, equation.rate])])
+    torch.testing.assert_close(*found, rtol=1e-8, atol=1e-8)
+
+
+def test_a_loss_of_the_carry_is_an_error_instead_of_a_part_of_the_gradient() -> None:
+    equation, y0 = LearnedDrift(), torch.ones(4, 2, dtype=DOUBLE, requires_grad=True)
+    first = solve(equation, y0, [0, 0.5], method="dopri5", dt=0.1, adjoint="backsolve")
+    second = solve(equation, first.ys[-1], [0.5, 1], method="dopri5", dt=0.1, carry=first.carry)
+    with pytest.raises(RuntimeError, match="no gradient of the carry"):
+        second.ys[-1].sum().backward()
+
+
+def test_a_way_back_that_needs_areas_which_are_not_there_is_an_error() -> None:
+    y0 = torch.ones(4, 2, dtype=DOUBLE, requires_grad=True)
+    options: Any = {"dt": 0.1, "seed": 3}
+    with pytest.raises(ValueError, match="needs Lévy areas that the way there by 'heun'"):
+        solve(Learned("additive", "ito"), y0, [0, 1], method="heun", adjoint=Backsolve("shark"), **options)
+    with pytest.raises(ValueError, match="needs Lévy areas that the way there by 'slow_rk'"):
+        solve(
+            Learned("general", "stratonovich"),
+            y0,
+            [0, 1],
+            method="slow_rk",
+            adjoint=Backsolve("log_ode"),
+            **options,
+        )
+    end = solve(Learned("additive", "ito"), y0, [0, 1], method="shark", adjoint=Backsolve("sra1"), **options)
+    end.ys[-1].sum().backward()
+    assert y0.grad is not None and bool(y0.grad.isfinite().all())

@@ -11,7 +11,7 @@ from torch import Tensor
 from latentsde import VirtualBrownianTree, solve
 from latentsde.solvers import METHODS, Checkpointed, GivenGrid, ReversiblePair
 from tests.solvers.adjoints.held import Y0, Holding, Parts, assert_same, gradients, kinds, loss_of
-from tests.solvers.equations import DOUBLE
+from tests.solvers.equations import DOUBLE, Learned
 
 PAIRED = [name for name in METHODS if not METHODS[name].reversible and name != "bridged_euler"]
 PAIRS = {name: ReversiblePair(name) for name in PAIRED}
@@ -177,3 +177,15 @@ def test_nothing_is_recorded_where_no_gradient_is_asked_for() -> None:
         with torch.no_grad():
             ys = solve(equation, Y0, [0, 1], dt=0.1, method="reversible_heun", seed=1, adjoint=adjoint).ys
         assert not ys.requires_grad
+
+
+def test_a_pair_asks_of_the_path_what_its_base_asks() -> None:
+    # Of diagonal noise log_ode needs no areas, and a state of three axes could not have them.
+    equation, y0 = Learned("diagonal", "stratonovich"), Y0.unsqueeze(1).expand(3, 4, 2)
+    path = VirtualBrownianTree(0, 1, (3, 4, 2), seed=5, dtype=DOUBLE)
+    found = []
+    for adjoint in ("direct", "reversible"):
+        start = y0.clone().requires_grad_()
+        ys = solve(equation, start, [0, 1], dt=0.1, path=path, method=PAIRS["log_ode"], adjoint=adjoint).ys
+        found.append([ys, *torch.autograd.grad(loss_of(ys), [start, equation.rate, equation.size])])
+    torch.testing.assert_close(*found, rtol=1e-10, atol=1e-10)
