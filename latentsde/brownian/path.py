@@ -44,17 +44,17 @@ class Path(ABC):
         self.levy_area = levy_area
         self.channels = math.prod(self.shape[1:])
         samples = self.shape[0] if self.shape else 1
-        if ids is None:
-            ids = torch.arange(samples, dtype=torch.int64)
-        ids = checked_ids(ids, samples)
         if levy_area not in LEVY_AREAS:
             raise ValueError(f'levy_area must be None or "space-time", got {levy_area!r}')
         if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
             raise ValueError(f"a path needs a floating-point dtype such as torch.float64, got {dtype!r}")
         if max(samples, self.channels) >= MAX_CHANNELS:
             raise ValueError(f"a path may have fewer than 2^31 samples and channels, got shape {self.shape}")
-        # A copy: what becomes of the caller's tensor must not change the path.
-        self.ids = ids.detach().to(self.device, copy=True).contiguous()
+        if ids is None:
+            self.ids = torch.arange(samples, dtype=torch.int64, device=self.device)
+        else:
+            # A copy: what becomes of the caller's tensor must not change the path.
+            self.ids = checked_ids(ids, samples).detach().to(self.device, copy=True).contiguous()
         # What the kernels compute in; smaller types are rounded from float32.
         self._inner = dtype if dtype in KERNEL_DTYPES else torch.float32
         self._compiled: Any = None

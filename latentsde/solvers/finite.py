@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -27,7 +28,9 @@ class NotFinite(ArithmeticError):
 
 def check_finite(problem: Problem, trajectory: Trajectory) -> None:
     """NotFinite if the state at the end is not finite; once that, a state stays so."""
-    if all(bool(x.isfinite().all()) for x in parts_of(trajectory.end)):
+    # A sum is finite only where all its terms are; where it is not, the terms may be.
+    ends = [x.detach() for x in parts_of(trajectory.end)]
+    if all(math.isfinite(x.sum()) or bool(x.isfinite().all()) for x in ends):
         return
     with torch.no_grad():
         raise _found(problem)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -75,12 +76,10 @@ def equal_steps(times: Tensor, dt: float) -> StepGrid:
     """Every interval of `times` cut into the fewest equal steps of at most `dt`; a repeated time makes no
     step.
     """
-    # The slack keeps an interval of n dt, up to rounding, at n steps. Times that are float32 numbers come
-    # with float32's: of linspace(0, 1, 11) some gaps are 0.1 and a few 1e-8.
-    single = (times.to(torch.float32) == times).all(0)
-    rounding = (4 * torch.finfo(torch.float32).eps * times.abs().amax(0) * single).clamp_max(1e-3 * dt)
     if times.dim() == 1:
-        return _shared_steps(times.tolist(), dt, float(rounding))
+        return _shared_steps(times.tolist(), dt)
+    single = (times.to(torch.float32) == times).all(0)
+    rounding = (_ROUNDING * times.abs().amax(0) * single).clamp_max(1e-3 * dt)
     gaps = times.diff(dim=0)
     counts = torch.ceil((gaps.abs() * _SLACK - rounding) / dt).to(torch.int64)
     counts = torch.where(gaps == 0, 0, counts.clamp_min(1))
@@ -97,11 +96,16 @@ def equal_steps(times: Tensor, dt: float) -> StepGrid:
     return StepGrid(torch.cat([points, times[-1:]]), starts)
 
 
+# The slack keeps an interval of n dt, up to rounding, at n steps. Times that are float32 numbers come with
+# float32's: of linspace(0, 1, 11) some gaps are 0.1 and a few 1e-8.
 _SLACK = 1.0 - 1e-9
+_ROUNDING = 4 * torch.finfo(torch.float32).eps
 
 
-def _shared_steps(times: list[float], dt: float, rounding: float) -> StepGrid:
+def _shared_steps(times: list[float], dt: float) -> StepGrid:
     """`equal_steps` of one grid for all samples, in numbers: there are few times, and tensors cost more."""
+    single = array("f", times).tolist() == times
+    rounding = min(_ROUNDING * max(abs(times[0]), abs(times[-1])), 1e-3 * dt) if single else 0.0
     points: list[float] = []
     outputs = [0]
     for start, end in pairwise(times):

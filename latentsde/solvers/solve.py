@@ -108,7 +108,9 @@ def solve(
     assert grid is not None
     chunk = 20 if compile is True else int(compile) or 1
     advance = CompiledChunks(equation, chosen, chunk) if compile else None
-    terms = functools.partial(chosen.terms_of_noise, equation)
+    terms = None
+    if type(chosen).terms_of_noise is not Method.terms_of_noise:
+        terms = functools.partial(chosen.terms_of_noise, equation)
 
     def on(grid: StepGrid) -> Problem:
         area, blocks = chosen.levy_area_for(equation), is_vectorized(sde)
@@ -217,8 +219,8 @@ def _differentiable_times(ts: Any, equation: Equation, adjoint: Adjoint) -> Tens
 
 
 def _wanted_points(grid: StepGrid) -> list[bool]:
-    outputs_at = torch.bincount(grid.outputs.reshape(-1), minlength=grid.steps + 1).tolist()
-    return [True, *(number > 0 for number in outputs_at[1:])]
+    outputs = set((grid.outputs.unique() if grid.per_sample else grid.outputs).tolist())
+    return [True, *(k in outputs for k in range(1, grid.steps + 1))]
 
 
 def _pick(stacked: Tensor, rank: Tensor) -> Tensor:
