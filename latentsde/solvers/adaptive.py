@@ -22,6 +22,7 @@ from .state import State, Value, each, parts_of
 from .timeline import Timeline
 
 _MOST_AT_ONCE = 256
+_SMALLEST_ERROR = 1e-10
 
 
 class StepTooSmall(ArithmeticError):
@@ -226,7 +227,8 @@ class _Search:
         t1 = torch.where(h == left, goal, self.t + self.direction * h)
         middle = 0.5 * (self.t + t1)
         y1, carry, error = self._step(middle, t1)
-        e = self._norm(error, y1)
+        # Bounded below: a history with a zero in it would make every step to come shorter.
+        e = self._norm(error, y1).clamp_min(_SMALLEST_ERROR)
         accept = (e <= 1.0) & running
         smallest = 16 * torch.finfo(torch.float64).eps * self.t.abs().clamp_min(1e-30)
         if controller.dt_min is not None:
@@ -250,7 +252,6 @@ class _Search:
 
     def _next(self, h: Tensor, e: Tensor, accept: Tensor) -> Tensor:
         controller = self.controller
-        e = e.clamp_min(1e-10)
         b1, b2, b3 = self.exponents
         factor = controller.safety * e**-b1 * self.errors[0] ** -b2 * self.errors[1] ** -b3
         # After a rejection the history is of other steps, and the step must become shorter.

@@ -126,6 +126,45 @@ def test_additive_noise_is_for_every_method() -> None:
         assert (ys[-1] - fine).abs().max() < 5e-3
 
 
+# Errors that are exactly zero
+
+
+def test_constant_drift_and_noise_are_a_few_long_steps() -> None:
+    class Drifting(Given):
+        additive = True
+
+    sde, y0 = Drifting(f=lambda t, y: torch.ones_like(y)), torch.zeros(3, 2, dtype=DOUBLE)
+    path = VirtualBrownianTree(0, 1, (3, 2), seed=5, levy_area="space-time", dtype=DOUBLE)
+    for per_sample in (False, True):
+        solution = solve(sde, y0, [0, 1], path=path, controller=PID(max_steps=100, per_sample=per_sample))
+        assert solution.stats.method == "shark" and solution.stats.steps < 20
+        torch.testing.assert_close(solution.ys[-1], 1.0 + path(0, 1), rtol=0.0, atol=1e-12)
+
+
+def test_a_sample_that_is_absorbed_at_zero_does_not_hold_the_others_up() -> None:
+    path = VirtualBrownianTree(0, 1, (3, 2), seed=5, dtype=DOUBLE)
+    y0 = torch.tensor([[1.0, 0.5], [0.0, 0.0], [2.0, 1.0]], dtype=DOUBLE)
+    controller = PID(rtol=1e-2, atol=1e-2, per_sample=True, max_steps=2000)
+    equation = Geometric("stratonovich")
+    solution = solve(equation, y0, [0, 1], method="heun", path=path, controller=controller, dense=True)
+    assert (solution.ys[:, 1] == 0).all()
+    taken = (solution.at.points.diff(dim=0) > 0).sum(0)  # type: ignore[union-attr]
+    assert taken[1] < 20 < taken[0]
+
+
+def test_an_ode_at_its_equilibrium_and_one_that_leaves_it_are_solved() -> None:
+    controller = PID(rtol=1e-5, atol=1e-5, p=0.4, i=0.3, max_steps=1000)
+    rest = solve(Growth(), torch.zeros(2, 1, dtype=DOUBLE), [0, 5], method="dopri5", controller=controller)
+    assert rest.stats.steps < 20 and (rest.ys == 0).all()
+
+    class Woken:
+        def f(self, t: Tensor, y: Tensor) -> Tensor:
+            return torch.relu(t - 2.0) ** 3 * torch.ones_like(y)
+
+    woken = solve(Woken(), torch.zeros(2, 1, dtype=DOUBLE), [0, 4], method="heun", controller=controller)
+    assert (woken.ys[-1] - 4.0).abs().max() < 1e-2
+
+
 # Each sample's own
 
 
