@@ -40,10 +40,14 @@ class Forgetful(PathKL):
         return super().functional(t, y, h, dW)
 
 
-def _solve(kind: type[PathKL], sde: Counted, method: str, vectorized: bool, landing: bool) -> Any:
+def _solve(
+    kind: type[PathKL], sde: Counted, method: str, vectorized: bool, landing: bool, adjoint: str = "direct"
+) -> Any:
     y0 = start(4, 3).requires_grad_()
     kl = kind(sde, vectorized=vectorized, sticking_the_landing=landing)
-    solution = solve(kl, y0, [0.0, 0.5, 1.0], dt=1.0 / STEPS, path=path_for(sde, y0), method=method)
+    solution = solve(
+        kl, y0, [0.0, 0.5, 1.0], dt=1.0 / STEPS, path=path_for(sde, y0), method=method, adjoint=adjoint
+    )
     assert solution.functional is not None
     gradients = torch.autograd.grad(solution.functional.sum() + solution.ys.sum(), y0)
     return solution.functional, gradients[0]
@@ -82,3 +86,16 @@ def test_nothing_is_remembered_after_a_solve() -> None:
     solve(kl, y0, [0.0, 1.0], dt=0.25, path=path_for(sde, y0), method="euler")
     held = [value for value in vars(kl).values() if isinstance(value, Tensor)]
     assert not held and kl.seen() is None
+
+
+@pytest.mark.parametrize("vectorized", [False, True])
+@pytest.mark.parametrize(
+    ("method", "sde_type", "there", "back"), [("euler", "ito", 1, 1), ("euler_heun", "stratonovich", 1, 2)]
+)
+def test_the_way_back_takes_the_kl_from_its_own_evaluations(
+    method: str, sde_type: str, there: int, back: int, vectorized: bool
+) -> None:
+    # Twice more for what the gradients flow to, before the first step; euler_heun looks for the step's start.
+    sde = Counted(sde_type)
+    _solve(PathKL, sde, method, vectorized, landing=False, adjoint="backsolve")
+    assert sde.calls["f"] == (there + back) * STEPS + 1 + 1

@@ -125,9 +125,15 @@ class Functional:
             self.sde.watch(t, y)
 
     def look(self) -> None:
-        """The step has been taken: keep what it evaluated at its start."""
+        """The step has been taken: keep what it evaluated at its start since `watch`."""
         if self.watches:
             self._seen.append(self.sde.seen())
+
+    def over(self, step: Step, y: Value) -> Tensor:
+        """The functional (batch,) over one step from y, of what the step has evaluated since `watch`."""
+        self.look()
+        self.add([step], [y], [True])
+        return self.total
 
     def add(self, steps: list[Step], before: list[Value], wanted: list[bool]) -> None:
         """The functional over `steps`, each from its state in `before`; totals are kept where wanted."""

@@ -10,7 +10,8 @@ The memory does not grow with the number of steps; the gradient's error falls wi
 - A method made of slopes alone, in the Stratonovich calculus, for additive noise or for an ODE, solves this
   equation itself: an evaluation and a product for each of its own, 4 units for 3 (`AdjointEquation`).
 - Euler with Itô noise: the state at the step's start is y1 less the slope at the predictor y1 - g(y1) W,
-  which is Itô's correction without a derivative; the cotangent goes back by the slope's product there.
+  which is Itô's correction without a derivative; the cotangent goes back by the slope's product there. A
+  functional is taken at the predictor as well, of the same evaluation, for additive noise too.
 - Any other: the step's start is the inverse step's end, or a fixed point of the step itself, and the product
   of the step from there is taken.
 """
@@ -27,7 +28,7 @@ from torch import Tensor
 
 from ..choice import choose
 from ..equation import Equation
-from ..march import Problem, Trajectory, march
+from ..march import Functional, Problem, Trajectory, march
 from ..methods import METHODS, Method, ReversiblePair, Step
 from ..methods.runge_kutta import FirstSameAsLast
 from ..state import State, Value, add_scaled, each, like, parts_of, with_gradient
@@ -91,11 +92,11 @@ def way_back(problem: Problem, method: Method) -> Any:
     # Slopes that are summed up first and then multiplied by each sample's own length: gradients of inputs are
     # sums over samples and cannot be.
     own = isinstance(method, FirstSameAsLast) and problem.timeline.first.dim() > 0
-    if method.slopes_only and not corrected and not own:
-        return AdjointSweep
-    if method is METHODS["euler"]:
+    if method is METHODS["euler"] and (
+        corrected or (equation.has_noise and hasattr(equation.sde, "functional"))
+    ):
         return EulerSweep
-    return InverseSweep
+    return AdjointSweep if method.slopes_only and not corrected and not own else InverseSweep
 
 
 class BacksolveSweep(Sweep):
@@ -116,13 +117,14 @@ class AdjointSweep(BacksolveSweep):
         super().__init__(problem, tape, y, method)
         self.adjoint = AdjointEquation(problem.equation, tape)
 
-    def back(self, step: Step) -> None:
+    def back(self, step: Step, weight: Tensor | None) -> None:
         state = State((self.y, self.cotangent, Weighted()))
         carry = self.method.start(self.adjoint, step.t1, state)
         (y, cotangent, gradients), _ = self.method.advance(self.adjoint, step.reversed(), state, carry)
         self.y, self.cotangent = y, cotangent
         for scale, terms in gradients.terms:
             self.tape.add(terms, scale)
+        self.receive_functional(step, weight)
 
 
 class Weighted:
@@ -182,16 +184,16 @@ class EulerSweep(BacksolveSweep):
         super().__init__(problem, tape, y, method)
         self.diffusion: Any = None
 
-    def back(self, step: Step) -> None:
+    def back(self, step: Step, weight: Tensor | None) -> None:
         equation = self.problem.equation
         # For the predictor the step after this one has left a diffusion, at a state as near as it needs.
         if self.diffusion is None:
             self.diffusion = equation.g(step.t1, self.y)
         start = equation.add_noise(self.y, self.diffusion, step.W, -1.0)
-        evaluation = Evaluation(equation, step.t0, start)
+        evaluation = Evaluation(equation, step.t0, start, None if weight is None else step)
         self.diffusion = each(torch.Tensor.detach, evaluation.diffusion)
         cotangents = evaluation.cotangents(self.cotangent, step.h, step.W)
-        own, inputs = evaluation.products(self.tape, *cotangents)
+        own, inputs = evaluation.products(self.tape, *cotangents, weight)
         self.tape.add(inputs)
         self.y = evaluation.push(self.y, step.h, step.W, -1.0)
         self.cotangent = self.cotangent + own
@@ -200,7 +202,7 @@ class EulerSweep(BacksolveSweep):
 class InverseSweep(BacksolveSweep):
     """Any method: the step's start is looked for, and the step from there is differentiated."""
 
-    def back(self, step: Step) -> None:
+    def back(self, step: Step, weight: Tensor | None) -> None:
         equation, method = self.problem.equation, self.method
         if method is not self.problem.method:
             step = step._replace(terms=None)  # they are the other method's
@@ -208,9 +210,15 @@ class InverseSweep(BacksolveSweep):
             self.y = self._start(step)
         with torch.enable_grad():
             leaf = with_gradient(self.y)
+            functional = Functional(equation.sde, leaf)
+            if weight is not None:
+                functional.watch(step.t0, leaf)
             carry = method.start(equation, step.t0, leaf)
             end, _ = method.advance(equation, step, leaf, carry)
-        self.cotangent = like(leaf, self.tape.pull(parts_of(end), parts_of(self.cotangent), parts_of(leaf)))
+            outputs, cotangents = parts_of(end), parts_of(self.cotangent)
+            if weight is not None:
+                outputs, cotangents = [*outputs, functional.over(step, leaf)], [*cotangents, weight]
+        self.cotangent = like(leaf, self.tape.pull(outputs, cotangents, parts_of(leaf)))
 
     def _start(self, step: Step) -> Any:
         equation, method = self.problem.equation, self.method

@@ -93,7 +93,7 @@ class PairSweep(ExactSweep):
     def receive_carry(self, cotangents: Any) -> None:
         self.z_cotangent = cotangents
 
-    def back(self, step: Step) -> None:
+    def back(self, step: Step, weight: Tensor | None) -> None:
         pair = self.pair
         undone, product = self._increment(step.reversed(), self.y, self.z_cotangent * -1.0)
         self.z = self.z + undone
@@ -102,6 +102,7 @@ class PairSweep(ExactSweep):
         self.y = pair.start_of(self.y, self.z, done)
         self.z_cotangent = self.z_cotangent + self.cotangent * (1.0 - pair.coupling) + product
         self.cotangent = self.cotangent * pair.coupling
+        self.receive_functional(step, weight)
 
     def _increment(self, step: Step, at: Value, cotangent: Value) -> tuple[Value, Value]:
         """The increment of a step from `at`, and its product with the cotangent (of the inputs too)."""
@@ -135,7 +136,7 @@ class HeunSweep(ExactSweep):
     def receive_carry(self, cotangents: Any) -> None:
         self.z_cotangent, self.of_drift, self.of_diffusion = cotangents
 
-    def back(self, step: Step) -> None:
+    def back(self, step: Step, weight: Tensor | None) -> None:
         equation, h, W = self.problem.equation, step.h, step.W
         at_end = self.evaluation or Evaluation(equation, step.t1, self.z)
         half = self.cotangent * 0.5
@@ -149,6 +150,7 @@ class HeunSweep(ExactSweep):
         self.cotangent = add_scaled(self.cotangent, self.z_cotangent, 2.0)
         self.z_cotangent = each(torch.neg, self.z_cotangent)
         self._add(at_start, of_slope, h, W)
+        self.receive_functional(step, weight)
 
     def _add(self, evaluation: Evaluation, of_slope: Any, h: Any, W: Any) -> None:
         """What a step leaves with an evaluation by the cotangent of its slope."""

@@ -1,8 +1,8 @@
 """Going back over a solve without having kept it: what the backsolve and the reversible adjoint share.
 
 A sweep stands at a point of the grid with the state there and the loss's derivative with respect to it. Its
-`back` goes one step towards the start. Between the steps the derivatives of the outputs and of the functional
-are received; the functional's sum is differentiated as it stands, whatever takes the states back.
+`back` goes one step towards the start. Between the steps the derivatives of the outputs are received. The
+functional's sum is differentiated as it stands, whatever takes the states back.
 """
 
 from __future__ import annotations
@@ -51,8 +51,19 @@ class Sweep(ABC):
         """At the start, which is known: how well the way back was kept to."""
 
     @abstractmethod
-    def back(self, step: Step) -> None:
-        """From the end of the step to its start."""
+    def back(self, step: Step, weight: Tensor | None) -> None:
+        """From the end of the step to its start; `weight` (batch,) is what the loss depends on the functional
+        over the step by, None without one.
+        """
+
+    def receive_functional(self, step: Step, weight: Tensor | None) -> None:
+        """Add what the loss depends on the functional over the step by, at its start, where this stands."""
+        if weight is None:
+            return
+        with torch.enable_grad():
+            leaf = with_gradient(self.y)
+            total = Functional(self.problem.equation.sde, leaf).over(step, leaf)
+        self.receive(like(leaf, self.tape.pull([total], [weight], parts_of(leaf))))
 
     def finish(self) -> tuple[Value, list[Tensor | None]]:
         """At the start: the cotangents of y0, and of the tensors of a carry that was given."""
@@ -158,10 +169,7 @@ class _Swept(torch.autograd.Function):
                     sweep.restore(like(problem.y0, [s[kept] for s in states]))
                     if weight is not None:
                         weight = weight + of_totals[kept]
-                step = steps[k - start - 1]
-                sweep.back(step)
-                if weight is not None:
-                    sweep.receive(_pull_functional(problem, tape, step, sweep.y, weight))
+                sweep.back(steps[k - start - 1], weight)
 
         for start, stop in reversed(problem.timeline.blocks()):
             # In a call of its own, so that a block's noise is gone before the next one's is drawn.
@@ -187,14 +195,6 @@ class _FirstOnly(torch.autograd.Function):
         raise RuntimeError(
             f'adjoint="{ctx.name}" has no second derivatives; for them solve with adjoint="direct"'
         )
-
-
-def _pull_functional(problem: Problem, tape: Tape, step: Step, y: Value, weight: Tensor) -> Value:
-    with torch.enable_grad():
-        leaf = with_gradient(y)
-        functional = Functional(problem.equation.sde, leaf)
-        functional.add([step], [leaf], [True])
-    return like(leaf, tape.pull([functional.total], [weight], parts_of(leaf)))
 
 
 def tensors_of(structure: Any) -> list[Tensor]:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from ..equation import Equation
+from ..march import Functional
+from ..methods import Step
 from ..state import Value, add_scaled, like, parts_of, with_gradient
 
 # What torch.autograd.grad calls when it has checked its arguments. The checks cost 40 microseconds at every
@@ -71,18 +73,25 @@ class Tape:
 
 
 class Evaluation:
-    """f and g at one state, on a tape of their own: their slope f h + g W, and its products.
+    """f and g at one state, on a tape of their own: their slope f h + g W, and its products. With `step`, the
+    functional over the step that starts in (t, y) as well, made of the same f and g.
 
     Made where gradients are switched off, as they are in a backward pass: what follows from them is on no
     tape.
     """
 
-    def __init__(self, equation: Equation, t: Any, y: Value) -> None:
+    def __init__(self, equation: Equation, t: Any, y: Value, step: Step | None = None) -> None:
         self.equation = equation
+        self.total: Any = None
         with torch.enable_grad():
             self.leaf = with_gradient(y)
+            functional: Any = None if step is None else Functional(equation.sde, self.leaf)
+            if functional is not None:
+                functional.watch(t, self.leaf)
             self.drift = equation.f(t, self.leaf)
             self.diffusion: Any = equation.g(t, self.leaf) if equation.has_noise else None
+            if functional is not None:
+                self.total = functional.over(step, self.leaf)
 
     def slope(self, h: Any, W: Any) -> Value:
         """f h + g W."""
@@ -97,9 +106,13 @@ class Evaluation:
         """Those of f and g from the slope's."""
         return cotangent * h, None if W is None else self.equation.transposed(cotangent, W)
 
-    def products(self, tape: Tape, of_drift: Any, of_diffusion: Any) -> tuple[Any, Sequence[Tensor | None]]:
-        """The cotangents of the state and of the tape's inputs from those of f and g."""
+    def products(
+        self, tape: Tape, of_drift: Any, of_diffusion: Any, of_total: Tensor | None = None
+    ) -> tuple[Any, Sequence[Tensor | None]]:
+        """The cotangents of the state and of the tape's inputs from those of f, g and the functional."""
         outputs, cotangents = parts_of(self.drift), parts_of(of_drift)
+        if of_total is not None:
+            outputs, cotangents = [*outputs, self.total], [*cotangents, of_total]
         if of_diffusion is not None:
             outputs, cotangents = (
                 [*outputs, *parts_of(self.diffusion)],
