@@ -1,7 +1,7 @@
 """SRA1: strong order 1.5 for additive noise at two evaluations of f and g.
 
 Rößler 2010, "Runge-Kutta methods for the strong approximation of solutions of stochastic differential
-equations", section 6.2. The first stage alone would make a step too: the difference estimates the error.
+equations". The first stage alone would make a step too: the difference estimates the error.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """SRK: Rößler's strong order 1.5 methods for Itô equations, SRID2 and for additive noise SRA1.
 
 Rößler 2010, "Runge-Kutta methods for the strong approximation of solutions of stochastic differential
-equations", tables 6.2 and 6.3. Three evaluations of f and four of g a step; for additive noise two and two.
+equations". Three evaluations of f and four of g a step; for additive noise two and two.
 Diagonal noise is read as g_i depending on y_i alone.
 """
 
