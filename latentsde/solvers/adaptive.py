@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from .equation import Equation
+from .finite import not_finite_at_start
 from .grid import StepGrid
 from .march import Trajectory
 from .methods import Method, Step
@@ -59,23 +60,17 @@ def adapt(
     path: Any,
     carry: Any,
 ) -> Adapted:
-    """Find the steps from times[0] to times[-1], (times,) or (times, batch) float64; all in their order."""
+    """Find the steps from times[0] to times[-1], (times,) or (times, batch) float64; all in their order.
+
+    Raises:
+        StepTooSmall: the tolerance cannot be met.
+        NotFinite: y0, f or g is not finite at the start.
+    """
     with torch.no_grad():
         search = _Search(controller, equation, method, y0, times, path, carry)
         while search.go_on():
             pass
         return search.result()
-
-
-def check_adaptive(equation: Equation, method: Method, name: str) -> None:
-    """ValueError where adaptive steps would change the law."""
-    if equation.has_noise and not equation.is_additive and not method.adaptive:
-        raise ValueError(
-            f"method {name!r} with adaptive steps and noise that depends on the state converges to another "
-            "process: its steps must not be chosen by the increments they see (Gaines & Lyons 1997). Take "
-            f"fixed steps (dt=), or a method of strong order 1 such as "
-            f'"{"milstein" if equation.calculus == "ito" else "heun"}"'
-        )
 
 
 class _Search:
@@ -115,7 +110,6 @@ class _Search:
         self.exponents = controller.exponents(order, equation.has_noise)
         self.errors = [torch.ones_like(self.t), torch.ones_like(self.t)]
         self.carry = method.start(equation, self._shaped(self.t), y0) if carry is None else carry
-        self.h = self._first_step()
         self.trial = 0
         self.stuck = torch.zeros_like(self.t, dtype=torch.bool)
         self.last_error = torch.zeros_like(self.t)
@@ -127,6 +121,7 @@ class _Search:
         self.seen = torch.zeros_like(self.target).cpu()
         self._keep(y0, self.target.cpu())
         self.next_look = 1
+        self.h = self._first_step()
 
     # What the host does
 
@@ -168,6 +163,8 @@ class _Search:
 
     def _fail(self, column: int) -> None:
         time, error = float(self.t[column]), float(self.last_error[column])
+        if error != error and time == float(self.times[0, column]):
+            self._check_start()
         what = "is not a number" if error != error else f"is {error:.3g} times the tolerance"
         smallest = self.controller.dt_min
         bound = "the rounding of t" if smallest is None else f"dt_min = {smallest:g}"
@@ -178,6 +175,13 @@ class _Search:
             error,
             self._good_state(),
         )
+
+    def _check_start(self) -> None:
+        """NotFinite if y0, or f or g there, is not finite."""
+        y0 = each(lambda kept: kept[0], self.outputs)
+        wrong = not_finite_at_start(self.equation, self._shaped(self.times[0]), y0)
+        if wrong is not None:
+            raise wrong
 
     def _good_state(self) -> Any:
         return tuple(self.y) if isinstance(self.y, State) else self.y
@@ -307,6 +311,9 @@ class _Search:
             # Hairer, Nørsett & Wanner 1993, section II.4: a hundredth of the state's own time.
             drift = self.equation.f(self._shaped(self.t), self.y)
             h = (0.01 * self._size(self.y) / self._size(drift).clamp_min(1e-10)).clamp_min(1e-6)
+            if not bool(h.isfinite().all()):
+                self._check_start()
+                h = h.nan_to_num(nan=1e-6)  # only the squares of what is there are not finite
             h = torch.minimum(h, 0.1 * span.clamp_min(1e-300))
         return h if controller.dt_max is None else h.clamp_max(controller.dt_max)
 

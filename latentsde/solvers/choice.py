@@ -1,7 +1,10 @@
-"""Which method fits an equation: the check of a named one and the default where none is named."""
+"""Which method fits an equation, with fixed steps or adaptive ones: the check of a named one and the default
+where none is named.
+"""
 
 from __future__ import annotations
 
+from ..brownian.levy_area import LEVY_AREA_APPROXIMATIONS
 from .equation import Equation
 from .methods import METHODS, Method
 
@@ -46,3 +49,31 @@ def choose(method: str | Method | None, equation: Equation, *, areas: bool = Fal
             f"these do: {', '.join(fitting)}"
         )
     return name, chosen
+
+
+def check_adaptive(method: Method, equation: Equation, name: str) -> None:
+    """ValueError where adaptive steps would change the law; the message names the methods that leave it."""
+    if _draws_areas(method, equation):
+        wrong = (
+            "chooses them by areas that it draws: those of two halves do not add up to the whole's, "
+            "and a rejection draws others, so that what is accepted has another law"
+        )
+    elif equation.has_noise and not equation.is_additive and not method.adaptive:
+        wrong = (
+            "and noise that depends on the state converges to another process: its steps must not be chosen "
+            "by the increments they see (Gaines & Lyons 1997)"
+        )
+    else:
+        return
+    able = sorted(
+        key
+        for key, known in METHODS.items()
+        if fits(known, equation) and known.adaptive and not _draws_areas(known, equation)
+    )
+    others = f"or one of {', '.join(able)}" if able else "or write the equation in the Stratonovich calculus"
+    raise ValueError(f"method {name!r} with adaptive steps {wrong}. Take fixed steps (dt=), {others}")
+
+
+def _draws_areas(method: Method, equation: Equation) -> bool:
+    """Whether its Lévy areas are drawn for each interval by itself: they are not those of one path."""
+    return method.levy_area_for(equation) in LEVY_AREA_APPROXIMATIONS

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .equation import Equation
 from .march import Problem, Trajectory
 from .state import parts_of
 
@@ -36,12 +37,21 @@ def check_finite(problem: Problem, trajectory: Trajectory) -> None:
         raise _found(problem)
 
 
+def not_finite_at_start(equation: Equation, t: Tensor, y0: Any) -> NotFinite | None:
+    """What is not finite of y0, f(t, y0) and g(t, y0), if anything is."""
+    if not _is_finite(y0):
+        sentence: str | None = "y0 is not finite"
+    else:
+        sentence = _cause(equation, t, y0, f"at the start, t = {_shown(t)}, {_size(y0)}")
+    return None if sentence is None else NotFinite(sentence, _number(t), 0, y0)
+
+
 def _found(problem: Problem) -> NotFinite:
     """The first step that ends in a state that is not finite, by taking all again."""
     equation, method = problem.equation, problem.method
     y, carry = problem.y0, problem.carry
     if not _is_finite(y):
-        return NotFinite("y0 is not finite", None, 0, y)
+        return NotFinite("y0 is not finite", _number(problem.timeline.first), 0, y)
     k, time = 0, problem.timeline.first
     carry = problem.start() if carry is None else carry
     for start, stop in problem.timeline.blocks():
@@ -54,17 +64,26 @@ def _found(problem: Problem) -> NotFinite:
 
 
 def _sentence(problem: Problem, step: Any, y: Any, k: int) -> str:
-    sde, where = problem.equation.sde, f"in step {k}, from t = {_shown(step.t0)} to {_shown(step.t1)}"
-    size = max(float(part.abs().max()) for part in parts_of(y))
-    at = f"where |y| is at most {size:.3g}"
-    if not _is_finite(sde.f(step.t0, y)):
-        return f"f(t, y) is not finite {where}, {at}; check the drift for such states"
-    if problem.equation.has_noise:
-        if not _is_finite(sde.g(step.t0, y)):
-            return f"g(t, y) is not finite {where}, {at}; check the diffusion for such states"
-        if not _is_finite(step.W):
-            return f"the path's increment is not finite {where}"
+    where, at = f"in step {k}, from t = {_shown(step.t0)} to {_shown(step.t1)}", _size(y)
+    cause = _cause(problem.equation, step.t0, y, f"{where}, {at}")
+    if cause is not None:
+        return cause
+    if problem.equation.has_noise and not _is_finite(step.W):
+        return f"the path's increment is not finite {where}"
     return f"the state is not finite after {where[3:]}, {at}; take smaller steps, or check f and g near there"
+
+
+def _cause(equation: Equation, t: Tensor, y: Any, where: str) -> str | None:
+    """The sentence about f or g at (t, y), if one of them is not finite."""
+    if not _is_finite(equation.sde.f(t, y)):
+        return f"f(t, y) is not finite {where}; check the drift for such states"
+    if equation.has_noise and not _is_finite(equation.sde.g(t, y)):
+        return f"g(t, y) is not finite {where}; check the diffusion for such states"
+    return None
+
+
+def _size(y: Any) -> str:
+    return f"where |y| is at most {max(float(part.abs().max()) for part in parts_of(y)):.3g}"
 
 
 def _is_finite(value: Any) -> bool:

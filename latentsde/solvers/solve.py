@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .adaptive import adapt, check_adaptive
+from .adaptive import adapt
 from .adjoints import ADJOINTS, Adjoint
 from .adjoints.base import nothing_to_differentiate
 from .adjoints.captured import held_by
-from .choice import choose
+from .choice import check_adaptive, choose
 from .compiled import CompiledChunks
 from .controllers import ConstantStep, Controller
 from .dense import Dense
@@ -99,7 +99,7 @@ def solve(
 
     rejected, found = 0, None
     if isinstance(taken, PID):
-        check_adaptive(equation, chosen, name)
+        check_adaptive(chosen, equation, name)
         adapted = adapt(taken, equation, chosen, y0, times, path, carry)
         grid, rejected = adapted.grid, adapted.rejected
         plain = not (dense or event or wrt_times is not None or hasattr(sde, "functional"))

@@ -177,3 +177,13 @@ def test_adaptive_euler_with_other_than_additive_noise_is_a_warning() -> None:
     with pytest.warns(UserWarning, match="additive") as warned:
         ours.sdeint(diagonal(), start(), [0.0, 1.0], method="euler", dt=0.25, adaptive=True)
     assert [warning.filename for warning in warned] == [__file__]
+
+
+@pytest.mark.parametrize("function", ["sdeint", "sdeint_adjoint"])
+def test_adaptive_steps_by_areas_that_are_drawn_are_refused(function: str) -> None:
+    sde, bm = Learned("general", "stratonovich"), interval(ours, (BATCH, 2), "foster")
+    arguments: Call = {"adjoint_params": ()} if function == "sdeint_adjoint" else {}
+    with pytest.raises(ValueError, match=r"by areas that it draws.*midpoint"):
+        getattr(ours, function)(
+            sde, start(), [0.0, 1.0], bm=bm, method="log_ode", dt=0.25, adaptive=True, **arguments
+        )

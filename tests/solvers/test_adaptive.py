@@ -266,39 +266,6 @@ def test_no_end_after_max_steps_is_an_error() -> None:
     assert 0 < caught.value.time < 100
 
 
-# Refusals
-
-
-@pytest.mark.parametrize("noise_type", ["diagonal", "scalar", "commutative", "general"])
-@pytest.mark.parametrize("method", ["euler", None])
-def test_euler_with_noise_that_depends_on_the_state_is_refused(noise_type: str, method: str | None) -> None:
-    if method is None and noise_type != "general":
-        pytest.skip("another method is taken")
-    with pytest.raises(ValueError, match=r"converges to another process.*'?milstein"):
-        solve(Learned(noise_type, "ito"), Y0, [0, 1], method=method, controller=PID(), seed=1)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ({"rtol": -1e-3}, "rtol"),
-        ({"atol": math.nan}, "atol"),
-        ({"rtol": 0.0, "atol": 0.0}, "both 0"),
-        ({"dt0": 0.0}, "dt0"),
-        ({"dt_min": -1.0}, "dt_min"),
-        ({"dt_max": math.inf}, "dt_max"),
-        ({"safety": 1.5}, "safety"),
-        ({"factor_min": 1.0}, "factor_min"),
-        ({"factor_max": 0.9}, "factor_max"),
-        ({"max_steps": 0}, "max_steps"),
-        ({"dt_min": 0.2, "dt_max": 0.1}, "dt_min"),
-    ],
-)
-def test_arguments_that_make_no_sense_are_errors(arguments: dict[str, Any], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        PID(**arguments)
-
-
 # Gradients
 
 
