@@ -7,12 +7,16 @@ far they are only as often as it must, a few dozen times in a solve however many
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from .adjoints.base import nothing_to_differentiate
+from .adjoints.captured import held_by
+from .adjoints.sweep import rebuilt, tensors_of
 from .equation import Equation
 from .finite import not_finite_at_start
 from .grid import StepGrid
@@ -42,13 +46,19 @@ class StepTooSmall(ArithmeticError):
 
 @dataclass
 class Adapted:
-    """The accepted grid, the number of steps taken back (of the sample with most), and the trajectory at the
-    requested times.
+    """What the search found.
+
+    Attributes:
+        grid: the accepted steps.
+        rejected: the number of steps taken back, of the sample with most.
+        trajectory: at the requested times, off the tape.
+        differentiable: a gradient may be asked for, so that the grid has to be solved once more on a tape.
     """
 
     grid: StepGrid
     rejected: int
     trajectory: Trajectory
+    differentiable: bool
 
 
 def adapt(
@@ -66,11 +76,17 @@ def adapt(
         StepTooSmall: the tolerance cannot be met.
         NotFinite: y0, f or g is not finite at the start.
     """
+    known = [*parts_of(y0), *tensors_of(carry), *held_by(equation.sde)]
+    differentiable = not nothing_to_differentiate(known)
+    # What nobody holds, such as a network that is a global, is seen only by what becomes of a step.
+    watched = torch.is_grad_enabled() and not differentiable
     with torch.no_grad():
-        search = _Search(controller, equation, method, y0, times, path, carry)
+        search = _Search(controller, equation, method, y0, times, path, carry, watched)
         while search.go_on():
             pass
-        return search.result()
+        found = search.result()
+    found.differentiable |= differentiable
+    return found
 
 
 class _Search:
@@ -85,8 +101,11 @@ class _Search:
         times: Tensor,
         path: Any,
         carry: Any,
+        watched: bool,
     ) -> None:
         self.controller, self.equation, self.method, self.path = controller, equation, method, path
+        # Whether steps are looked at for what they depend on, and whether it has a gradient.
+        self.watched, self.differentiable = watched, False
         first = y0[0] if isinstance(y0, State) else y0
         self.like, self.device = first, first.device
         self.own = controller.per_sample or times.dim() == 2
@@ -109,7 +128,9 @@ class _Search:
         self.order = order
         self.exponents = controller.exponents(order, equation.has_noise)
         self.errors = [torch.ones_like(self.t), torch.ones_like(self.t)]
-        self.carry = method.start(equation, self._shaped(self.t), y0) if carry is None else carry
+        if carry is None:
+            carry = self._off_tape(lambda: method.start(equation, self._shaped(self.t), y0))
+        self.carry = carry
         self.trial = 0
         self.stuck = torch.zeros_like(self.t, dtype=torch.bool)
         self.last_error = torch.zeros_like(self.t)
@@ -216,7 +237,7 @@ class _Search:
             steps = StepGrid(columns[0], outputs[0])
         states = [each(lambda x, k=k: x[k], self.outputs) for k in range(len(wanted))]
         trajectory = Trajectory(states, None, self.y, None, self.carry)
-        return Adapted(steps, int(self.rejected.max()), trajectory)
+        return Adapted(steps, int(self.rejected.max()), trajectory, self.differentiable)
 
     # In tensors
 
@@ -230,7 +251,7 @@ class _Search:
         h = torch.where(left <= self.h * 1.000001, left, torch.where(left < 2 * self.h, 0.5 * left, self.h))
         t1 = torch.where(h == left, goal, self.t + self.direction * h)
         middle = 0.5 * (self.t + t1)
-        y1, carry, error = self._step(middle, t1)
+        y1, carry, error = self._off_tape(lambda: self._step(middle, t1))
         # Bounded below: a history with a zero in it would make every step to come shorter.
         e = self._norm(error, y1).clamp_min(_SMALLEST_ERROR)
         accept = (e <= 1.0) & running
@@ -265,6 +286,17 @@ class _Search:
         # A step cut short by a requested time does not shorten the next one.
         longer = torch.where(accept & (longer < self.h) & (h < self.h), self.h, longer)
         return longer if controller.dt_max is None else longer.clamp_max(controller.dt_max)
+
+    def _off_tape(self, make: Callable[[], Any]) -> Any:
+        """What `make` makes, without its graph. While the search is watched there is one to look at, which is
+        empty as long as nobody wants a gradient.
+        """
+        with torch.set_grad_enabled(self.watched):
+            made = make()
+        if not (self.watched and any(x.requires_grad for x in tensors_of(made))):
+            return made
+        self.watched, self.differentiable = False, True
+        return rebuilt(made, [x.detach() for x in tensors_of(made)])
 
     def _step(self, middle: Tensor, t1: Tensor) -> tuple[Any, Any, Any]:
         method, equation = self.method, self.equation

@@ -10,8 +10,6 @@ from torch import Tensor
 
 from .adaptive import adapt
 from .adjoints import ADJOINTS, Adjoint
-from .adjoints.base import nothing_to_differentiate
-from .adjoints.captured import held_by
 from .choice import check_adaptive, choose
 from .compiled import CompiledChunks
 from .controllers import ConstantStep, Controller
@@ -103,7 +101,7 @@ def solve(
         adapted = adapt(taken, equation, chosen, y0, times, path, carry)
         grid, rejected = adapted.grid, adapted.rejected
         plain = not (dense or event or wrt_times is not None or hasattr(sde, "functional"))
-        if plain and nothing_to_differentiate([*parts_of(y0), *held_by(sde)]):
+        if plain and not adapted.differentiable:
             found = adapted.trajectory
     assert grid is not None
     chunk = 20 if compile is True else int(compile) or 1

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from latentsde import VirtualBrownianTree, solve
 from latentsde.solvers import METHODS, PID, StepTooSmall
-from tests.solvers.adjoints.held import Y0, Holding, assert_same, gradients
+from tests.solvers.adjoints.held import Y0
 from tests.solvers.equations import DOUBLE, Geometric, Given, Growth, Learned
 
 ODE_METHODS = [name for name in METHODS if "none" in METHODS[name].noise]
@@ -264,33 +264,3 @@ def test_no_end_after_max_steps_is_an_error() -> None:
     with pytest.raises(StepTooSmall, match=r"no end after \d+ steps \(max_steps\), at t = ") as caught:
         solve(Growth(), Y0, [0.0, 100.0], method="heun", controller=PID(rtol=1e-8, atol=1e-10, max_steps=50))
     assert 0 < caught.value.time < 100
-
-
-# Gradients
-
-
-@pytest.mark.parametrize("per_sample", [False, True])
-@pytest.mark.parametrize(
-    ("method", "noise_type", "adjoints"),
-    [
-        ("reversible_heun", "diagonal", ("checkpointed", "reversible")),
-        ("heun", "general", ("checkpointed", "backsolve")),
-        ("dopri5", "none", ("checkpointed", "backsolve")),
-    ],
-)
-def test_gradients_are_those_of_the_accepted_steps(
-    method: str, noise_type: str, adjoints: tuple[str, ...], per_sample: bool
-) -> None:
-    calculus = "none" if noise_type == "none" else "stratonovich"
-    equation = Holding(noise_type, calculus)
-    options: dict[str, Any] = {"method": method}
-    if noise_type != "none":
-        options["path"] = VirtualBrownianTree(0, 1, (3, 2), seed=2, dtype=DOUBLE)
-    controller = PID(rtol=1e-3, atol=1e-3, per_sample=per_sample)
-    direct = gradients(equation, Y0, [0.0, 0.4, 1.0], controller=controller, **options)
-    with torch.no_grad():
-        plain = solve(equation, Y0, [0.0, 0.4, 1.0], controller=controller, **options)
-    torch.testing.assert_close(plain.ys, direct[0].detach(), rtol=1e-12, atol=1e-12)
-    for adjoint in adjoints:
-        found = gradients(equation, Y0, [0.0, 0.4, 1.0], controller=controller, adjoint=adjoint, **options)
-        assert_same(found, direct, 0.15 if adjoint == "backsolve" else 1e-12)
