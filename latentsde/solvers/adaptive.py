@@ -1,8 +1,12 @@
 """The steps that a PID controller accepts, found by taking them.
 
 The search runs off the tape. It ends with a grid, which is then solved like any other: every adjoint goes
-over accepted steps alone and takes their lengths as given. Decisions are made in tensors; the host asks how
-far they are only as often as it must, a few dozen times in a solve however many steps there are.
+over accepted steps alone and takes their lengths as given.
+
+Decisions are made in tensors: the host asks how far they are after up to 256 trials, a few dozen times in a
+solve of thousands. For an ODE that is all. A path, though, reads the times it is asked for on the host: of an
+SDE on a CUDA device every trial waits for one copy of its times, and for two where the error is estimated by
+two half steps.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ from latentsde import VirtualBrownianTree, solve
 from latentsde.solvers import PID
 from tests.significance import bound
 from tests.solvers.adjoints.held import loss_of
-from tests.solvers.equations import DOUBLE, Counted, Geometric, Learned
-from tests.solvers.test_host import Questions
+from tests.solvers.equations import DOUBLE, Counted, Geometric, Growth, Learned
+from tests.solvers.test_host import Asked, Copies, Questions
 
 
 class Nilpotent:
@@ -134,12 +134,26 @@ def test_7_srk_makes_seven_evaluations_a_step() -> None:
     assert theirs.drifts + theirs.diffusions == 2 + 20 * 8
 
 
-def test_8_adaptive_steps_do_not_ask_the_device_at_every_step() -> None:
+def test_8_adaptive_steps_are_not_decided_on_the_host() -> None:
+    # What is left is one copy a trial, of the times that the path is asked for; an ODE has no path.
     equation, y0 = Learned("diagonal", "stratonovich"), torch.ones(8, 2, dtype=DOUBLE)
-    with torch.no_grad(), Questions() as questions:
-        stats = solve(equation, y0, [0, 1], controller=PID(rtol=1e-4, atol=1e-4), seed=1).stats
+    path = Asked(VirtualBrownianTree(0, 1, (8, 2), seed=1, dtype=DOUBLE))
+    with torch.no_grad(), Copies() as copies, Questions() as questions:
+        stats = solve(equation, y0, [0, 1], path=path, controller=PID(rtol=1e-4, atol=1e-4)).stats
+    assert stats.method == "heun" and path.count >= stats.steps + stats.rejected > 200
+    assert copies.count - path.count + questions.count < stats.steps / 4
+    with torch.no_grad(), Copies() as copies, Questions() as questions:
+        stats = solve(Growth(), y0, [0, 9], method="heun", controller=PID(rtol=1e-6, atol=1e-6)).stats
     assert stats.steps > 200
-    assert questions.count < stats.steps / 4
+    assert copies.count + questions.count < stats.steps / 4
+
+    # torchsde makes six evaluations of f and asks ten times a trial, its path's copies not counted.
+    counted, ts = Counted(equation), torch.tensor([0.0, 1.0], dtype=DOUBLE)
+    options: dict[str, Any] = {"method": "midpoint", "adaptive": True, "rtol": 1e-3, "atol": 1e-3, "dt": 0.1}
+    bm = torchsde.BrownianInterval(0.0, 1.0, (8, 2), dtype=DOUBLE, entropy=1)
+    with torch.no_grad(), Questions() as questions:
+        torchsde.sdeint(counted, y0, ts, bm=bm, **options)
+    assert questions.count > counted.drifts
 
 
 def test_9_solve_stands_in_a_full_graph() -> None:

@@ -1,4 +1,5 @@
-"""How often a solve waits for the device: never inside fixed steps, rarely in adaptive ones.
+"""How often a solve waits for the device: never inside fixed steps, rarely in adaptive ones of an ODE, and in
+those of an SDE besides whenever the path is asked.
 
 There is no other device to run on, so what would wait is counted: questions for a tensor's value, and in an
 adaptive search copies to the host.
@@ -14,7 +15,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from latentsde import solve
+from latentsde import VirtualBrownianTree, solve
 from latentsde.solvers import METHODS, PID
 from tests.solvers.adjoints.held import kinds
 from tests.solvers.equations import DOUBLE, Learned, LearnedDrift
@@ -57,6 +58,19 @@ class Copies(TorchFunctionMode):
         return result.as_subclass(Tensor) if to_device else result
 
 
+class Asked:
+    """A path that counts how often it is asked."""
+
+    levy_area = None
+
+    def __init__(self, path: Any) -> None:
+        self.path, self.shape, self.count = path, path.shape, 0
+
+    def increments(self, times: Tensor) -> Any:
+        self.count += 1
+        return self.path.increments(times)
+
+
 def equations() -> list[tuple[str, str, str]]:
     return [(m, *kinds(m)[-1]) for m in METHODS] + [(m, *kinds(m)[0]) for m in METHODS]
 
@@ -90,7 +104,7 @@ def test_fixed_steps_and_their_gradients_ask_the_device_nothing(adjoint: str) ->
 
 
 @pytest.mark.parametrize("per_sample", [False, True])
-def test_adaptive_steps_ask_the_device_a_few_dozen_times(per_sample: bool) -> None:
+def test_adaptive_steps_of_an_ode_ask_the_device_a_few_dozen_times(per_sample: bool) -> None:
     class Fast:
         def f(self, t: Tensor, y: Tensor) -> Tensor:
             return torch.stack([y[:, 1], -400.0 * y[:, 0]], -1)
@@ -106,3 +120,22 @@ def test_adaptive_steps_ask_the_device_a_few_dozen_times(per_sample: bool) -> No
         steps.append(stats.steps + stats.rejected)
     assert steps[1] > 3 * steps[0] > 200
     assert counts[1] < steps[1] / 4 and counts[1] - counts[0] < 60
+
+
+@pytest.mark.parametrize("per_sample", [False, True])
+@pytest.mark.parametrize(("method", "asked_a_trial"), [("heun", 1), ("midpoint", 2)])
+def test_adaptive_steps_of_an_sde_also_copy_the_times_that_their_path_is_asked_for(
+    method: str, asked_a_trial: int, per_sample: bool
+) -> None:
+    equation, y0 = Learned("diagonal", "stratonovich"), torch.ones(4, 2, dtype=DOUBLE)
+    others, trials = [], []
+    for tolerance in (1e-2, 1e-4):
+        path = Asked(VirtualBrownianTree(0, 1, (4, 2), seed=1, dtype=DOUBLE))
+        controller = PID(rtol=tolerance, atol=tolerance, per_sample=per_sample)
+        with torch.no_grad(), Copies() as copies, Questions() as questions:
+            solve(equation, y0, [0.0, 1.0], method=method, path=path, controller=controller)
+        trials.append(path.count // asked_a_trial)
+        others.append(copies.count - path.count + questions.count)
+    assert trials[1] > 3 * trials[0] and trials[1] > 60
+    # One copy for each time that the path is asked, and of everything else a few dozen.
+    assert 0 < others[0] <= others[1] < 60 and others[1] - others[0] < 30
