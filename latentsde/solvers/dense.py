@@ -11,22 +11,29 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .events import Stopped
 from .grid import StepGrid
 from .march import Problem
-from .state import State, each
+from .state import State, each, where
 from .timeline import Timeline
 
 
 class Dense:
-    """The solution as a function of time, between its first and last.
+    """The solution as a function of time, between its first and last; after a sample's event, its state.
+
+    Args:
+        times: the requested ones. Where all samples stop, the grid ends before the last of them.
 
     Attributes:
         points: float64, the times of all step points, (steps + 1,) or (steps + 1, batch).
         states: the states there, (steps + 1, *y0.shape), or a tuple of such.
     """
 
-    def __init__(self, problem: Problem, grid: StepGrid, states: Any) -> None:
+    def __init__(
+        self, problem: Problem, grid: StepGrid, times: Tensor, states: Any, stopped: Stopped | None
+    ) -> None:
         self.points, self.states = grid.points, states
+        self._ends, self._stopped = times[[0, -1]], stopped
         self._problem, self._path = problem, getattr(problem.timeline, "path", None)
         self._sign = -1.0 if bool((self.points[-1] < self.points[0]).any()) else 1.0
 
@@ -51,11 +58,21 @@ class Dense:
         return tuple(stacked) if isinstance(stacked, State) else stacked
 
     def _at(self, t: Tensor) -> Any:
+        first, last = self._ends * self._sign
+        if not bool(((t * self._sign >= first) & (t * self._sign <= last)).all()):
+            low, high = sorted((float(self._ends[0].min()), float(self._ends[1].max())))
+            raise ValueError(f"time {float(t.reshape(-1)[0]):g} is outside the solution, [{low:g}, {high:g}]")
+        if self._stopped is None:
+            return self._by_a_step(t, None)
+        stopped = self._stopped.is_before(t, backwards=self._sign < 0)
+        if bool(stopped.all()):
+            return self._stopped.states
+        return where(stopped, self._stopped.states, self._by_a_step(t, (~stopped).to(torch.int64)))
+
+    def _by_a_step(self, t: Tensor, stops: Tensor | None) -> Any:
+        """y at t, by a step that samples with a 0 in `stops`, (batch,), do not take."""
         points, sign = self.points * self._sign, self._sign
         wanted = (t * sign).reshape(1, -1) if points.dim() == 2 else (t * sign).reshape(1)
-        if not bool(((wanted >= points[0]) & (wanted <= points[-1])).all()):
-            low, high = sorted((float(self.points[0].min()), float(self.points[-1].max())))
-            raise ValueError(f"time {float(t.reshape(-1)[0]):g} is outside the solution, [{low:g}, {high:g}]")
         if points.dim() == 2:
             above = torch.searchsorted(points.t().contiguous(), wanted.t().contiguous(), right=True)
             k = (above.squeeze(1) - 1).clamp(0, len(points) - 1)
@@ -69,7 +86,7 @@ class Dense:
         if bool((start == t).all()):
             return y
         problem = self._problem
-        grid = StepGrid(ends, torch.zeros(0, dtype=torch.int64))
+        grid = StepGrid(ends, torch.zeros(0, dtype=torch.int64), stops)
         levy_area = problem.method.levy_area_for(problem.equation)
         timeline = Timeline(grid, y, self._path, levy_area=levy_area)
         (step,) = timeline.block(0, 1)

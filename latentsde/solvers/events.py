@@ -1,8 +1,8 @@
 """Events: where a condition changes its sign a sample stops, and the time it does so can be differentiated.
 
-The step that holds the first change is found off the tape; inside it the solution is a curve, the cubic
-Hermite polynomial of an ODE, the straight line of an SDE, and the event is its root. The gradient is that of
-the root as a function of the curve, by the implicit function theorem: exact for the discretised solution.
+The step that holds the first change is found off the tape; the solve that is differentiated ends with it, for
+each sample. Inside the step the solution is a `Curve`, and the event is its root. The gradient is that of the
+root as a function of the curve, by the implicit function theorem: exact for the discretised solution.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .curve import Curve
 from .grid import StepGrid
 from .march import Problem
-from .state import State, Value, each, parts_of
+from .state import State, each, parts_of, where
 
 _HALVINGS = 60
 
@@ -26,8 +27,8 @@ class Event:
     """Stop each sample where `condition(t, y)`, (batch,), changes its sign for the first time.
 
     Args:
-        condition: differentiable in t and y, and of each sample a function of that sample alone. A condition
-            that starts at zero has no sign yet.
+        condition: of t (batch,), the time of each sample in y's dtype, and of y; differentiable in both, and
+            of each sample a function of that sample alone. A condition that starts at zero has no sign yet.
         direction: only changes to positive (1) or to negative (-1) count; 0 is either.
     """
 
@@ -37,6 +38,18 @@ class Event:
     def __post_init__(self) -> None:
         if self.direction not in (-1, 0, 1):
             raise ValueError(f"an event's direction must be -1, 0 or 1, got {self.direction!r}")
+
+    def value(self, t: Tensor, y: Any) -> Tensor:
+        """The condition at times as f takes them, or (batch,); ValueError for another shape than (batch,)."""
+        batch = parts_of(y)[0].shape[0]
+        value: Any = self.condition(t.reshape(-1).expand(batch), tuple(y) if isinstance(y, State) else y)
+        if not isinstance(value, Tensor) or value.shape != (batch,):
+            shown = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise ValueError(
+                f"an event's condition(t, y) must be a tensor of shape ({batch},), got {shown}; "
+                f"its t has the shape ({batch},) too"
+            )
+        return value
 
 
 @dataclass
@@ -53,6 +66,35 @@ class Stopped:
     times: Tensor
     states: Any
 
+    def is_before(self, times: Tensor, *, backwards: bool) -> Tensor:
+        """Whether a sample's event comes before `times`, (..., batch) or (..., 1): (..., batch)."""
+        gap = times.to(self.times.device) - self.times.detach()
+        return (gap < 0 if backwards else gap > 0) & self.occurred
+
+
+class Changes:
+    """Which samples' conditions have changed their sign, looked at from point to point.
+
+    Attributes:
+        occurred: (batch,).
+        steps: int64 (batch,), the number of the step that has the change; -1 where there was none yet.
+    """
+
+    def __init__(self, event: Event, t: Tensor, y: Any) -> None:
+        self.event, self.before = event, event.value(t, y)
+        self.occurred = torch.zeros_like(self.before, dtype=torch.bool)
+        self.steps = torch.full(self.before.shape, -1, dtype=torch.int64, device=self.before.device)
+
+    def look(self, t: Tensor, y: Any, step: int) -> None:
+        """At the end of a step."""
+        before, after = self.before, self.event.value(t, y)
+        up, down = (before < 0) & (after >= 0), (before > 0) & (after <= 0)
+        direction = self.event.direction
+        changed = up if direction > 0 else down if direction < 0 else up | down
+        self.steps = torch.where(changed & ~self.occurred, step, self.steps)
+        self.occurred = self.occurred | changed
+        self.before = torch.where(after == 0, before, after)
+
 
 def first_changes(problem: Problem, grid: StepGrid, event: Event) -> tuple[Tensor, Tensor]:
     """For each sample whether there is a change, and the number of the first step that has one (of the last
@@ -61,51 +103,41 @@ def first_changes(problem: Problem, grid: StepGrid, event: Event) -> tuple[Tenso
     equation, method, timeline = problem.equation, problem.method, problem.timeline
     with torch.no_grad():
         y, carry = problem.y0, problem.start()
-        before = _checked(event.condition(timeline.first, _plain(y)), y)
-        occurred = torch.zeros_like(before, dtype=torch.bool)
-        found = torch.full(before.shape, grid.steps - 1, dtype=torch.int64, device=before.device)
-        k = 0
+        changes = Changes(event, timeline.first, y)
         for start, stop in timeline.blocks():
             for k, step in enumerate(timeline.block(start, stop), start):
-                y, carry = method.advance(equation, step, y, carry)
-                after = event.condition(step.t1, _plain(y))
-                up, down = (before < 0) & (after >= 0), (before > 0) & (after <= 0)
-                changed = up if event.direction > 0 else down if event.direction < 0 else up | down
-                new = changed & ~occurred
-                found = torch.where(new, k, found)
-                occurred = occurred | new
-                before = torch.where(after == 0, before, after)
-            if bool(occurred.all()):
+                # A sample is held once it had its event: what comes after that may overflow.
+                going = ~changes.occurred
+                y1, carry1 = method.advance(equation, step, y, carry)
+                y, carry = where(going, y1, y), where(going, carry1, carry)
+                changes.look(step.t1, y, k)
+            if bool(changes.occurred.all()):
                 break
-        return occurred, found
+        return changes.occurred, torch.where(changes.occurred, changes.steps, grid.steps - 1)
 
 
 def truncated(grid: StepGrid, steps: Tensor) -> StepGrid:
-    """The grid up to the last of the samples' steps, its outputs followed by the two ends of each one's."""
+    """The grid up to the last of the samples' steps, where each one stops; its outputs are followed by the
+    two ends of each one's.
+    """
     steps = steps.cpu()
-    last = int(steps.max()) + 1
+    stops = steps + 1
+    last = int(stops.max())
     outputs = grid.outputs if grid.outputs.dim() == 2 else grid.outputs.unsqueeze(1).expand(-1, len(steps))
-    ends = torch.stack([steps, steps + 1])
-    return StepGrid(grid.points[: last + 1], torch.cat([outputs.clamp_max(last), ends]))
+    outputs = torch.cat([outputs.clamp_max(last), torch.stack([steps, stops])])
+    return StepGrid(grid.points[: last + 1], outputs, stops if bool((stops < last).any()) else None)
 
 
 def stop(problem: Problem, grid: StepGrid, event: Event, occurred: Tensor, steps: Tensor, ys: Any) -> Stopped:
     """The root in each sample's step, whose ends are the last two of `ys`."""
-    first = parts_of(ys)[0]
-    columns = torch.arange(len(steps))
-    steps = steps.cpu()
-    # With a gradient by the requested times, where it is asked for.
-    points = next(iter(problem.timeline.inputs()), grid.points)
-    points = points if grid.per_sample else points.unsqueeze(1).expand(-1, len(steps))
-    t0, t1 = (points[steps + k, columns].to(first.device) for k in (0, 1))
     y0, y1 = (each(lambda x, k=k: x[k], State(ys) if isinstance(ys, tuple) else ys) for k in (-2, -1))
-    curve = _Curve(problem, t0, t1, y0, y1)
+    curve = Curve(problem, grid, steps.cpu(), y0, y1)
 
-    def condition(share: Tensor) -> Tensor:
-        return event.condition(curve.time(share), _plain(curve(share)))
+    def condition(share: Tensor, curve: Curve = curve) -> Tensor:
+        return event.value(curve.time(share), curve(share))
 
     with torch.no_grad():
-        low, high = torch.zeros_like(t0), torch.ones_like(t0)
+        low, high = torch.zeros_like(curve.t0), torch.ones_like(curve.t0)
         sign = condition(low).sign()
         # Where the step begins on the root itself, the sign is that of the way there.
         sign = torch.where(sign == 0, -condition(high).sign(), sign)
@@ -117,79 +149,23 @@ def stop(problem: Problem, grid: StepGrid, event: Event, occurred: Tensor, steps
     if torch.is_grad_enabled():
         with torch.enable_grad():
             at = share.detach().requires_grad_()
-            (slope,) = torch.autograd.grad(_held(curve, event, at).sum(), at)
+            (slope,) = torch.autograd.grad(condition(at, curve.detached()).sum(), at)
             # One step of Newton's method from the root: its value is the root, its gradient the root's.
             slope = torch.where(slope == 0, torch.ones_like(slope), slope)
             moved = share - condition(share).to(share.dtype) / slope
         share = torch.where(occurred, moved, share)
-    states = _plain(curve(share))
-    return Stopped(occurred, t0 + share * (t1 - t0), states)
+    states = curve(share)
+    times = curve.t0 + share * (curve.t1 - curve.t0)
+    return Stopped(occurred, times, tuple(states) if isinstance(states, State) else states)
 
 
 def frozen(times: Tensor, ys: Any, stopped: Stopped) -> Any:
-    """The states at the requested times, from its event on that of the event."""
-    after = (times.view(len(times), -1).to(stopped.times.device) > stopped.times.detach()) & stopped.occurred
+    """The states at times in their order, (times,) or (times, batch), from its event on that of the event."""
+    backwards = bool((times[-1] < times[0]).any())
+    after = stopped.is_before(times.view(len(times), -1), backwards=backwards)
 
     def hold(y: Tensor, at_event: Tensor) -> Tensor:
         return torch.where(after.view(*after.shape, *(1,) * (y.dim() - 2)), at_event, y)
 
     values = each(hold, State(ys) if isinstance(ys, tuple) else ys, stopped.states)
     return tuple(values) if isinstance(values, State) else values
-
-
-class _Curve:
-    """The solution inside a step of each sample, from a share 0 to 1 of it."""
-
-    def __init__(self, problem: Problem, t0: Tensor, t1: Tensor, y0: Value, y1: Value) -> None:
-        self.t0, self.t1, self.y0, self.y1 = t0, t1, y0, y1
-        self.like = parts_of(y0)[0]
-        self.slopes: Any = None
-        if not problem.equation.has_noise:
-            f = problem.equation.f
-            zero, one = torch.zeros_like(t0), torch.ones_like(t0)
-            self.slopes = f(self.time(zero), y0), f(self.time(one), y1)
-
-    def detached(self) -> _Curve:
-        """The same curve, off the tape."""
-        copy = object.__new__(_Curve)
-        copy.t0, copy.t1, copy.like = self.t0, self.t1, self.like
-        copy.y0, copy.y1 = (each(torch.Tensor.detach, y) for y in (self.y0, self.y1))
-        copy.slopes = None
-        if self.slopes is not None:
-            copy.slopes = tuple(each(torch.Tensor.detach, s) for s in self.slopes)
-        return copy
-
-    def time(self, share: Tensor) -> Tensor:
-        """(batch, 1, ...), of y's dtype."""
-        t = (self.t0 + share * (self.t1 - self.t0)).to(self.like.dtype)
-        return t.view(-1, *(1,) * (self.like.dim() - 1))
-
-    def __call__(self, share: Tensor) -> Value:
-        def value(a: Tensor, b: Tensor, *slopes: Tensor) -> Tensor:
-            shape = (-1, *(1,) * (a.dim() - 1))
-            s = share.to(a.dtype).view(shape)
-            line = a + s * (b - a)
-            if not slopes:
-                return line
-            h = (self.t1 - self.t0).to(a.dtype).view(shape)
-            left, right = slopes[0] * h - (b - a), (b - a) - slopes[1] * h
-            return line + s * (1.0 - s) * ((1.0 - s) * left + s * right)
-
-        return each(value, self.y0, self.y1, *(self.slopes or ()))
-
-
-def _held(curve: _Curve, event: Event, share: Tensor) -> Tensor:
-    held = curve.detached()
-    return event.condition(held.time(share), _plain(held(share)))
-
-
-def _plain(y: Any) -> Any:
-    return tuple(y) if isinstance(y, State) else y
-
-
-def _checked(value: Any, y: Any) -> Tensor:
-    batch = parts_of(y)[0].shape[:1]
-    if not isinstance(value, Tensor) or value.shape != batch:
-        shown = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-        raise ValueError(f"an event's condition(t, y) must be a tensor of shape {tuple(batch)}, got {shown}")
-    return value

@@ -20,10 +20,13 @@ class StepGrid:
             than the longest one stands still at its last time.
         outputs: int64 (times,) or (times, batch), the index in `points` of every requested time: each is a
             step point.
+        stops: int64 (batch,), the index in `points` where each sample stops: its later steps have no length
+            and no noise, at the times of all. None where no sample stops before the last point.
     """
 
     points: Tensor
     outputs: Tensor
+    stops: Tensor | None = None
 
     @property
     def steps(self) -> int:

@@ -64,8 +64,8 @@ def solve(
             `stats.seed` records.
         adjoint: how gradients are taken: "direct" and "checkpointed" are exact and keep all steps or a root
             of them; "reversible" is exact and "backsolve" approximate, in constant memory. Or an `Adjoint`.
-        event: stops each sample where a condition changes its sign; see `solution.event`. Later states are
-            that of the event.
+        event: stops each sample where a condition changes its sign; see `solution.event`. It takes no steps
+            after that one, and later states are that of the event.
         dense: keeps every step, for `solution.at(times)`.
         compile: takes steps in chunks (of 20, or of the number given) compiled by torch.compile: a one-time
             cost of tens of seconds for each shape, then a fraction of the time for small networks. Falls
@@ -154,6 +154,11 @@ def solve(
         method=name,
         seed=seed,
     )
+    at = None
+    if dense:
+        states = each(lambda *parts: torch.stack(parts), *found.states)
+        states = states if stopped is None else frozen(grid.points, states, stopped)
+        at = Dense(problem, grid, times, states, stopped)
     return Solution(
         ts=times,
         ys=tuple(ys) if isinstance(ys, State) else ys,
@@ -161,7 +166,7 @@ def solve(
         functional=total,
         carry=found.carry,
         event=stopped,
-        at=Dense(problem, grid, each(lambda *parts: torch.stack(parts), *found.states)) if dense else None,
+        at=at,
     )
 
 
@@ -217,7 +222,7 @@ def _differentiable_times(ts: Any, equation: Equation, adjoint: Adjoint) -> Tens
 
 
 def _wanted_points(grid: StepGrid) -> list[bool]:
-    outputs = set((grid.outputs.unique() if grid.per_sample else grid.outputs).tolist())
+    outputs = set((grid.outputs.unique() if grid.outputs.dim() == 2 else grid.outputs).tolist())
     return [True, *(k in outputs for k in range(1, grid.steps + 1))]
 
 

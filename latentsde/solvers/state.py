@@ -78,6 +78,16 @@ def between(start: Any, end: Any, share: float) -> Any:
     )
 
 
+def where(mask: Tensor, new: Any, old: Any) -> Any:
+    """`new` for the samples in `mask`, (batch,) or of all, `old` for the others; in nested tuples too."""
+    if new is None:
+        return None
+    if isinstance(new, tuple):
+        values = [where(mask, n, o) for n, o in zip(new, old, strict=True)]
+        return State(values) if isinstance(new, State) else tuple(values)
+    return torch.where(mask.view(-1, *(1,) * (new.dim() - 1)) if mask.dim() else mask, new, old)
+
+
 def parts_of(value: Any) -> list[Tensor]:
     """The tensors of a value, without the components where there is nothing."""
     return [part for part in value if part is not None] if isinstance(value, tuple) else [value]

@@ -69,12 +69,18 @@ class Timeline:
         if ts is not None:
             self._exact = _differentiable(grid.points, ts).to(self.like.device)
             self._points = self._exact.to(self.like.dtype)
+        self._stops = None if grid.stops is None else grid.stops.to(self.like.device)
         self._times: Any = None
         self._on_device, self._make_terms, self._fractions = on_device, terms, fractions
 
     @property
     def steps(self) -> int:
         return self.grid.steps
+
+    @property
+    def own_lengths(self) -> bool:
+        """Whether a step has a length for each sample, shaped to multiply y."""
+        return self.grid.per_sample or self._stops is not None
 
     def inputs(self) -> list[Tensor]:
         """The tensors with gradients that the steps depend on: the requested times, where asked for."""
@@ -83,16 +89,14 @@ class Timeline:
     def times(self) -> list[Tensor]:
         """The very tensors that f and g will be given at all points of the grid, from here on."""
         if self._times is None:
-            self._times = self._beside(self._points, self._parts[0]).unbind(0)
+            self._times = _beside(self._points, self._parts[0]).unbind(0)
         return list(self._times)
 
     def time(self, k: int) -> Any:
         """The time of point k, as f and g take it."""
-        return (
-            self._times[k]
-            if self._times is not None
-            else self._beside(self._points[k : k + 1], self._parts[0])[0]
-        )
+        if self._times is not None:
+            return self._times[k]
+        return _beside(self._points[k : k + 1], self._parts[0])[0]
 
     @property
     def first(self) -> Any:
@@ -122,16 +126,20 @@ class Timeline:
     def stacked(self, start: int, stop: int) -> Step:
         """The same steps with a leading axis of steps in everything, t0 the times of all their ends."""
         points = self.grid.points[start : stop + 1]
-        W, H, A = self._noise(points)
-        t = self._beside(self._points[start : stop + 1], self._parts[0])
+        noise = self._noise(points)
+        t = _beside(self._points[start : stop + 1], self._parts[0])
         exact = points if self._exact is None else self._exact[start : stop + 1]
         steps = exact.diff(dim=0).to(self.like.device, self.like.dtype)
-        h: Any = [self._beside(steps, dim) for dim in self._parts]
-        h = State(h) if self._tuple else h[0]
-        length = None if W is None else each(lambda w: self._beside(steps.abs(), w.dim() - 1), W)
-        if length is not None and not self.grid.per_sample:
-            length = steps.abs()
-        return Step(t, None, h if self.grid.per_sample else steps, length, W, H, A)
+        if self._stops is not None:
+            going = torch.arange(start, stop, device=steps.device).unsqueeze(1) < self._stops
+            steps = torch.where(going, steps.view(len(steps), -1), 0.0)
+            noise = [None if x is None else each(lambda v: _only(going, v), x) for x in noise]
+        W, H, A = noise
+        if steps.dim() == 1:
+            return Step(t, None, steps, None if W is None else steps.abs(), W, H, A)
+        h: Any = [_beside(steps, dim) for dim in self._parts]
+        length = None if W is None else each(lambda w: _beside(steps.abs(), w.dim() - 1), W)
+        return Step(t, None, State(h) if self._tuple else h[0], length, W, H, A)
 
     def _times_between(self, t: Tensor, count: int) -> list[Any]:
         """The times at the method's fractions of each of `count` steps."""
@@ -148,7 +156,7 @@ class Timeline:
         if self._make_terms is None or stacked.W is None or size < 4:
             return [None] * count
         length = stacked.length
-        if not self.grid.per_sample:
+        if not self.own_lengths:
             length = each(lambda w: length.view(-1, *(1,) * (w.dim() - 1)), stacked.W)
         rows: list[Any] = []
         for k in range(0, count, size):
@@ -170,13 +178,9 @@ class Timeline:
     @property
     def _as_numbers(self) -> bool:
         """Whether a step's length is a Python number, which costs an operation less than a tensor."""
-        return not (self.grid.per_sample or self._on_device or self._exact is not None)
+        return not (self.own_lengths or self._on_device or self._exact is not None)
 
-    def _beside(self, values: Tensor, dim: int) -> Tensor:
-        """(n, batch) shaped (n, batch, 1, ...) to broadcast over a state of `dim` dimensions; (n,) stays."""
-        return values.view(*values.shape, *(1,) * (dim - 1)) if self.grid.per_sample else values
-
-    def _noise(self, points: Tensor) -> tuple[Any, Any, Any]:
+    def _noise(self, points: Tensor) -> Any:
         if self.path is None:
             return None, None, None
         if not isinstance(self.path, tuple):
@@ -209,6 +213,11 @@ class Part:
     def __init__(self, whole: Timeline, start: int, stop: int) -> None:
         self.whole, self.start, self.steps = whole, start, stop - start
 
+    @property
+    def own_lengths(self) -> bool:
+        """As of the whole."""
+        return self.whole.own_lengths
+
     def inputs(self) -> list[Tensor]:
         """As of the whole."""
         return self.whole.inputs()
@@ -230,6 +239,16 @@ class Part:
     def stacked(self, start: int, stop: int) -> Step:
         """The same with a leading axis of steps."""
         return self.whole.stacked(self.start + start, self.start + stop)
+
+
+def _beside(values: Tensor, dim: int) -> Tensor:
+    """(n, batch) shaped (n, batch, 1, ...) to broadcast over a state of `dim` dimensions; (n,) stays."""
+    return values.view(*values.shape, *(1,) * (dim - 1)) if values.dim() == 2 else values
+
+
+def _only(going: Tensor, values: Tensor) -> Tensor:
+    """(n, batch, ...) where `going`, (n, batch), and zero elsewhere."""
+    return torch.where(_beside(going, values.dim() - 1), values, 0.0)
 
 
 def _rows(value: Any, count: int) -> list[Any]:

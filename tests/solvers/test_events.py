@@ -106,7 +106,7 @@ def test_a_condition_may_depend_on_time_and_on_tensors_of_its_own() -> None:
     # y0 e^(-λt) = c t: the derivative by c, implicitly.
     decay, slope = Decay(), leaf(0.5)
     y0 = torch.tensor([[1.0], [2.0]], dtype=DOUBLE)
-    event = Event(lambda t, y: y[:, 0] - slope * t.reshape(-1))
+    event = Event(lambda t, y: y[:, 0] - slope * t)
     stopped: Any = solve(decay, y0, [0, 5], dt=0.01, method="rk4", event=event).event
     t = stopped.times.detach()
     rate = decay.rate.detach()

@@ -91,7 +91,7 @@ def way_back(problem: Problem, method: Method) -> Any:
     corrected = equation.has_noise and not equation.is_additive and equation.calculus == "ito"
     # Slopes that are summed up first and then multiplied by each sample's own length: gradients of inputs are
     # sums over samples and cannot be.
-    own = isinstance(method, FirstSameAsLast) and problem.timeline.first.dim() > 0
+    own = isinstance(method, FirstSameAsLast) and problem.timeline.own_lengths
     if method is METHODS["euler"] and (
         corrected or (equation.has_noise and hasattr(equation.sde, "functional"))
     ):
