@@ -10,9 +10,10 @@ from dataclasses import dataclass
 class PID:
     """Adaptive steps: each is taken, its error estimated, and taken again shorter if that is too large.
 
-    The estimate is the method's own where it has one (`Method.embedded`), else the difference to two half
-    steps, which are then what is kept. A step shortened after a rejection is taken on the same path. With e
-    the estimate's root mean square over a sample, in units of atol + rtol |y|, the next length is
+    The estimate is the method's own where it has one (`Method.embedded`; of general noise only where the
+    method takes areas of the path), else the difference to two half steps, which are then what is kept. A
+    step shortened after a rejection is taken on the same path. With e the estimate's root mean square over a
+    sample, in units of atol + rtol |y|, the next length is
 
         h · safety · e_n^-β1 · e_(n-1)^-β2 · e_(n-2)^-β3,    β = (p + i + d, -(p + 2 d), d) / order
 

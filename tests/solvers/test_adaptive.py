@@ -112,6 +112,32 @@ def test_errors_of_sdes_on_one_path_fall_with_the_tolerance(
     assert errors[2] < errors[1] < errors[0] and errors[2] < min(0.4 * errors[0], 0.03)
 
 
+class Area:
+    """dz = (x dW₂ - y dW₁) / 2 for the motion (x, y): all that a step by W alone misses is the area in z."""
+
+    noise_type, sde_type = "general", "stratonovich"
+
+    def f(self, t: Tensor, y: Tensor) -> Tensor:
+        return torch.zeros_like(y)
+
+    def g(self, t: Tensor, y: Tensor) -> Tensor:
+        one, zero = torch.ones_like(y[:, 0]), torch.zeros_like(y[:, 0])
+        rows = [one, zero], [zero, one], [-0.5 * y[:, 1], 0.5 * y[:, 0]]
+        return torch.stack([torch.stack(row, -1) for row in rows], 1)
+
+
+@pytest.mark.parametrize("method", ["heun", "midpoint", "spark"])
+def test_an_error_in_the_area_between_channels_is_seen(method: str) -> None:
+    path = VirtualBrownianTree(0, 1, (100, 2), seed=3, levy_area="space-time", dtype=DOUBLE)
+    y0, errors = torch.zeros(100, 3, dtype=DOUBLE), []
+    fine = solve(Area(), y0, [0, 1], dt=2.0**-11, method=method, path=path).ys[-1]
+    for tolerance in (1e-1, 1e-2):
+        controller = PID(rtol=0.0, atol=tolerance, dt0=0.5, per_sample=True)
+        ys = solve(Area(), y0, [0, 1], method=method, path=path, controller=controller).ys
+        errors.append(float((ys[-1] - fine).square().mean().sqrt()))
+    assert errors[1] < 0.6 * errors[0] and errors[1] < 0.1
+
+
 def test_additive_noise_is_for_every_method() -> None:
     path = VirtualBrownianTree(0, 1, (50, 1), seed=3, levy_area="space-time", dtype=DOUBLE)
 
