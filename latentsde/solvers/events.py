@@ -72,18 +72,33 @@ class Stopped:
         return (gap < 0 if backwards else gap > 0) & self.occurred
 
 
+@dataclass
+class Crossed:
+    """The step of each sample that has the first change.
+
+    Attributes:
+        occurred: (batch,), whether there is one.
+        steps: int64 (batch,), its number; the last step's where there is none.
+        signs: (batch,), of the condition before it.
+    """
+
+    occurred: Tensor
+    steps: Tensor
+    signs: Tensor
+
+
 class Changes:
-    """Which samples' conditions have changed their sign, looked at from point to point.
+    """Looks at the condition from point to point, which samples' have changed their sign.
 
     Attributes:
         occurred: (batch,).
-        steps: int64 (batch,), the number of the step that has the change; -1 where there was none yet.
     """
 
     def __init__(self, event: Event, t: Tensor, y: Any) -> None:
         self.event, self.before = event, event.value(t, y)
         self.occurred = torch.zeros_like(self.before, dtype=torch.bool)
-        self.steps = torch.full(self.before.shape, -1, dtype=torch.int64, device=self.before.device)
+        self._steps = torch.zeros_like(self.before, dtype=torch.int64)
+        self._signs = torch.zeros_like(self.before)
 
     def look(self, t: Tensor, y: Any, step: int) -> None:
         """At the end of a step."""
@@ -91,15 +106,19 @@ class Changes:
         up, down = (before < 0) & (after >= 0), (before > 0) & (after <= 0)
         direction = self.event.direction
         changed = up if direction > 0 else down if direction < 0 else up | down
-        self.steps = torch.where(changed & ~self.occurred, step, self.steps)
+        new = changed & ~self.occurred
+        self._steps = torch.where(new, step, self._steps)
+        self._signs = torch.where(new, before.sign(), self._signs)
         self.occurred = self.occurred | changed
         self.before = torch.where(after == 0, before, after)
 
+    def crossed(self, steps: int) -> Crossed:
+        """What was found in so many steps."""
+        return Crossed(self.occurred, torch.where(self.occurred, self._steps, steps - 1), self._signs)
 
-def first_changes(problem: Problem, grid: StepGrid, event: Event) -> tuple[Tensor, Tensor]:
-    """For each sample whether there is a change, and the number of the first step that has one (of the last
-    step where there is none), int64 (batch,).
-    """
+
+def first_changes(problem: Problem, grid: StepGrid, event: Event) -> Crossed:
+    """The first changes in all steps of the grid."""
     equation, method, timeline = problem.equation, problem.method, problem.timeline
     with torch.no_grad():
         y, carry = problem.y0, problem.start()
@@ -113,7 +132,7 @@ def first_changes(problem: Problem, grid: StepGrid, event: Event) -> tuple[Tenso
                 changes.look(step.t1, y, k)
             if bool(changes.occurred.all()):
                 break
-        return changes.occurred, torch.where(changes.occurred, changes.steps, grid.steps - 1)
+        return changes.crossed(grid.steps)
 
 
 def truncated(grid: StepGrid, steps: Tensor) -> StepGrid:
@@ -128,22 +147,22 @@ def truncated(grid: StepGrid, steps: Tensor) -> StepGrid:
     return StepGrid(grid.points[: last + 1], outputs, stops if bool((stops < last).any()) else None)
 
 
-def stop(problem: Problem, grid: StepGrid, event: Event, occurred: Tensor, steps: Tensor, ys: Any) -> Stopped:
+def stop(problem: Problem, grid: StepGrid, event: Event, crossed: Crossed, ys: Any) -> Stopped:
     """The root in each sample's step, whose ends are the last two of `ys`."""
+    occurred = crossed.occurred
     y0, y1 = (each(lambda x, k=k: x[k], State(ys) if isinstance(ys, tuple) else ys) for k in (-2, -1))
-    curve = Curve(problem, grid, steps.cpu(), y0, y1)
+    curve = Curve(problem, grid, crossed.steps.cpu(), y0, y1)
 
     def condition(share: Tensor, curve: Curve = curve) -> Tensor:
         return event.value(curve.time(share), curve(share))
 
     with torch.no_grad():
         low, high = torch.zeros_like(curve.t0), torch.ones_like(curve.t0)
-        sign = condition(low).sign()
-        # Where the step begins on the root itself, the sign is that of the way there.
-        sign = torch.where(sign == 0, -condition(high).sign(), sign)
         for _ in range(_HALVINGS):
             middle = 0.5 * (low + high)
-            same = condition(middle).sign() == sign
+            # Against the sign that the search saw: where the step begins on the root, up to the rounding in
+            # which the two solves differ, the one here may be of either side.
+            same = condition(middle).sign() == crossed.signs
             low, high = torch.where(same, middle, low), torch.where(same, high, middle)
         share = torch.where(occurred, 0.5 * (low + high), torch.ones_like(high))
     if torch.is_grad_enabled():

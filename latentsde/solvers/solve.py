@@ -132,7 +132,7 @@ def solve(
     crossed: Any = None
     if event is not None and grid.steps:
         crossed = first_changes(problem, grid, event)
-        grid = truncated(grid, crossed[1])
+        grid = truncated(grid, crossed.steps)
         problem = on(grid)
     if found is None:
         found = differentiated.solve(problem)
@@ -143,8 +143,7 @@ def solve(
 
     stopped = None
     if crossed is not None:
-        occurred, steps = crossed
-        stopped = stop(problem, grid, event, occurred, steps, each(lambda y: y[-2:], ys))  # type: ignore[arg-type]
+        stopped = stop(problem, grid, event, crossed, each(lambda y: y[-2:], ys))  # type: ignore[arg-type]
         ys = frozen(times, each(lambda y: y[:-2], ys), stopped)
     stats = Stats(
         steps=grid.steps,

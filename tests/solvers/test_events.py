@@ -160,6 +160,20 @@ def test_events_of_an_sde_on_one_path_are_differentiated_as_by_finite_difference
         torch.testing.assert_close(one, other, rtol=0.1, atol=0.05)
 
 
+@pytest.mark.parametrize("method", ["euler", "rk4", "tsit5", "reversible_heun"])
+def test_an_event_at_a_point_of_the_grid_is_there_whatever_the_rounding(method: str) -> None:
+    # Each sample's condition is a rounding error away from zero at a point of its own: which of the two steps
+    # there has the change must not depend on who looks.
+    y0 = torch.linspace(1, 2, 60, dtype=DOUBLE).unsqueeze(1)
+    plain: Any = solve(Decay(), y0, [0, 3], dt=0.1, method=method, dense=True).at
+    k = torch.arange(60) % 28 + 1
+    for nearer in (-2e-16, 0.0, 2e-16):
+        levels = plain.states[k, torch.arange(60), 0].detach() * (1.0 + nearer)
+        event = Event(lambda t, y, levels=levels: y[:, 0] - levels)
+        stopped: Any = solve(Decay(), y0, [0, 3], dt=0.1, method=method, event=event).event
+        torch.testing.assert_close(stopped.times, plain.points[k], rtol=1e-10, atol=0.0)
+
+
 def test_only_changes_in_the_asked_direction_count() -> None:
     class Cosine:
         def f(self, t: Tensor, y: Tensor) -> Tensor:
