@@ -22,12 +22,13 @@ from .adjoints.base import nothing_to_differentiate
 from .adjoints.captured import held_by
 from .adjoints.sweep import rebuilt, tensors_of
 from .equation import Equation
+from .events import Changes, Crossed, Event
 from .finite import not_finite_at_start
 from .grid import StepGrid
 from .march import Trajectory
 from .methods import Method, Step
 from .pid import PID
-from .state import State, Value, each, parts_of
+from .state import State, Value, each, parts_of, where
 from .timeline import Timeline
 
 _MOST_AT_ONCE = 256
@@ -57,12 +58,15 @@ class Adapted:
         rejected: the number of steps taken back, of the sample with most.
         trajectory: at the requested times, off the tape.
         differentiable: a gradient may be asked for, so that the grid has to be solved once more on a tape.
+        crossed: where each sample has its event, if one was asked for; there, or where the last one has,
+            the steps end.
     """
 
     grid: StepGrid
     rejected: int
     trajectory: Trajectory
     differentiable: bool
+    crossed: Crossed | None
 
 
 def adapt(
@@ -73,6 +77,7 @@ def adapt(
     times: Tensor,
     path: Any,
     carry: Any,
+    event: Event | None = None,
 ) -> Adapted:
     """Find the steps from times[0] to times[-1], (times,) or (times, batch) float64; all in their order.
 
@@ -85,7 +90,7 @@ def adapt(
     # What nobody holds, such as a network that is a global, is seen only by what becomes of a step.
     watched = torch.is_grad_enabled() and not differentiable
     with torch.no_grad():
-        search = _Search(controller, equation, method, y0, times, path, carry, watched)
+        search = _Search(controller, equation, method, y0, times, path, carry, watched, event)
         while search.go_on():
             pass
         found = search.result()
@@ -106,6 +111,7 @@ class _Search:
         path: Any,
         carry: Any,
         watched: bool,
+        event: Event | None,
     ) -> None:
         self.controller, self.equation, self.method, self.path = controller, equation, method, path
         # Whether steps are looked at for what they depend on, and whether it has a gradient.
@@ -122,6 +128,8 @@ class _Search:
         self.y: Any = y0
         self.t = self.times[0].clone()
         self.target = self._first_ahead()
+        self.changes = None if event is None else Changes(event, self._shaped(self.t), y0)
+        self.taken = torch.zeros_like(self.target)
         # Of general noise a step's largest error is the area between channels, and an estimate from W alone
         # has none of it: it can be zero at any error. Two half steps see some of the area.
         has_areas = equation.noise_type == "general" and not equation.is_additive
@@ -149,6 +157,7 @@ class _Search:
         self.outputs = each(lambda x: x.new_zeros((len(times), *x.shape)), y0)
         self.seen = torch.zeros_like(self.target).cpu()
         self._keep(y0, self.target.cpu())
+        self.going = self._running().cpu()
         self.next_look = 1
         self.h = self._first_step()
 
@@ -158,21 +167,22 @@ class _Search:
         """Some trials, then a look at how they went: whether there is more to do."""
         log = [self._try() for _ in range(self.next_look)]
         # One copy to the host for all of them.
-        figures = torch.stack([torch.stack(row[:5]) for row in log]).cpu()
-        for (*_, y), (middle, t, accepted, target, _) in zip(log, figures, strict=True):
+        figures = torch.stack([torch.stack(row[:-1]) for row in log]).cpu()
+        for (*_, y), (middle, t, accepted, target, _, running) in zip(log, figures, strict=True):
             accept = accepted > 0
             if not self.embedded:
                 self.points.append(middle)
                 self.accepted.append(accept)
             self.points.append(t)
             self.accepted.append(accept)
-            self.rejected += ~accept & (self.seen < len(self.times))
+            self.rejected += ~accept & self.going
+            self.going = running > 0
             self._keep(y, target.to(torch.int64))
         self.trial += len(log)
         stuck = figures[-1, 4].tolist()
         if any(stuck):
             self._fail(stuck.index(1.0))
-        if min(self.seen.tolist()) >= len(self.times):
+        if not bool(self.going.any()):
             return False
         if self.trial >= self.controller.max_steps:
             time, error = float(self.t[0]), float(self.errors[0].max())
@@ -184,6 +194,7 @@ class _Search:
                 self._good_state(),
             )
         left = (self.times[-1] - self.t).abs() / self.h.clamp_min(1e-300)
+        left = torch.where(self._running(), left, 0.0)
         # Steps lengthen as the controller learns: what looks far now may be near soon.
         most = min(self.trial, _MOST_AT_ONCE)
         (trials,) = (left.max() * 0.75).clamp(1, most).reshape(1).tolist()
@@ -234,7 +245,7 @@ class _Search:
         columns = [points[accepted[:, k], k] for k in range(points.shape[1])]
         wanted = self.times.cpu()
         outputs = [
-            torch.searchsorted(column * sign, (wanted[:, k] * sign).contiguous())
+            torch.searchsorted(column * sign, (wanted[:, k] * sign).contiguous()).clamp_max(len(column) - 1)
             for k, (column, sign) in enumerate(zip(columns, self.direction.tolist(), strict=True))
         ]
         if self.own:
@@ -245,21 +256,23 @@ class _Search:
             steps = StepGrid(columns[0], outputs[0])
         states = [each(lambda x, k=k: x[k], self.outputs) for k in range(len(wanted))]
         trajectory = Trajectory(states, None, self.y, None, self.carry)
-        return Adapted(steps, int(self.rejected.max()), trajectory, self.differentiable)
+        crossed = None if self.changes is None else self.changes.crossed(steps.steps)
+        return Adapted(steps, int(self.rejected.max()), trajectory, self.differentiable, crossed)
 
     # In tensors
 
     def _try(self) -> tuple[Any, ...]:
-        """One trial of every column: (middle, t, accepted, target, stuck) after it, as float64, and y."""
-        controller = self.controller
-        running = self.target < len(self.times)
+        """One trial of every column: (middle, t, accepted, target, stuck, running) after it, as float64, and
+        y.
+        """
+        controller, running = self.controller, self._running()
         goal = self.times.gather(0, self.target.clamp_max(len(self.times) - 1).unsqueeze(0))[0]
         left = (goal - self.t).abs()
         # What is left is taken at once, or in two equal parts rather than one and a sliver.
         h = torch.where(left <= self.h * 1.000001, left, torch.where(left < 2 * self.h, 0.5 * left, self.h))
         t1 = torch.where(h == left, goal, self.t + self.direction * h)
         middle = 0.5 * (self.t + t1)
-        y1, carry, error = self._off_tape(lambda: self._step(middle, t1))
+        y1, carry, error, half = self._off_tape(lambda: self._step(middle, t1))
         # Bounded below: a history with a zero in it would make every step to come shorter.
         e = self._norm(error, y1).clamp_min(_SMALLEST_ERROR)
         accept = (e <= 1.0) & running
@@ -271,13 +284,32 @@ class _Search:
         self.last_error = e
         self.h = torch.where(running, self._next(h, e, accept).clamp_min(smallest), self.h)
         mask = accept if self.own else accept[0]
-        self.y, self.carry = _where(mask, y1, self.y), _where(mask, carry, self.carry)
+        if self.changes is not None:
+            mask = mask & ~self.changes.occurred  # what comes after its event may overflow
+        self.y, self.carry = where(mask, y1, self.y), where(mask, carry, self.carry)
         last, one_before = self.errors
         self.errors = [torch.where(accept, e, last), torch.where(accept, last, one_before)]
         self.t = torch.where(accept, t1, self.t)
         self.target = self._first_ahead()
-        figures = (middle, self.t, accept, self.target, self.stuck)
+        self._look(middle, half, accept)
+        figures = (middle, self.t, accept, self.target, self.stuck, self._running())
         return (*(x.to(torch.float64) for x in figures), self.y)
+
+    def _running(self) -> Tensor:
+        """The columns that go on: with times ahead, and a sample that has not had its event."""
+        ahead = self.target < len(self.times)
+        if self.changes is None:
+            return ahead
+        return ahead & ~(self.changes.occurred if self.own else self.changes.occurred.all())
+
+    def _look(self, middle: Tensor, half: Any, accept: Tensor) -> None:
+        """Look for events at the ends of the steps that were accepted."""
+        if self.changes is None:
+            return
+        ends = [(self.t, self.y)] if self.embedded else [(middle, half), (self.t, self.y)]
+        for t, y in ends:
+            self.changes.look(self._shaped(t), y, self.taken, accept)
+            self.taken = self.taken + accept
 
     def _first_ahead(self) -> Tensor:
         """The number of the first requested time that is not where the column stands, or behind it."""
@@ -306,17 +338,18 @@ class _Search:
         self.watched, self.differentiable = False, True
         return rebuilt(made, [x.detach() for x in tensors_of(made)])
 
-    def _step(self, middle: Tensor, t1: Tensor) -> tuple[Any, Any, Any]:
+    def _step(self, middle: Tensor, t1: Tensor) -> tuple[Any, Any, Any, Any]:
+        """(y, carry, error) at the end, and y at the middle of two half steps."""
         method, equation = self.method, self.equation
         if self.embedded:
             (step,) = self._steps(torch.stack([self.t, t1]))
-            return method.advance_with_error(equation, step, self.y, self.carry)
+            return (*method.advance_with_error(equation, step, self.y, self.carry), None)
         (whole,) = self._steps(torch.stack([self.t, t1]))
         first, second = self._steps(torch.stack([self.t, middle, t1]))
         rough, _ = method.advance(equation, whole, self.y, self.carry)
         half, carry = method.advance(equation, first, self.y, self.carry)
         fine, carry = method.advance(equation, second, half, carry)
-        return fine, carry, fine - rough
+        return fine, carry, fine - rough, half
 
     def _steps(self, points: Tensor) -> list[Step]:
         grid = StepGrid(points if self.own else points[:, 0], points)
@@ -340,7 +373,11 @@ class _Search:
             count += max(1, share[0].numel() if share.dim() else 1)
         norms = (sums / count).sqrt().to(torch.float64)
         norms = torch.where(norms.isfinite(), norms, torch.full_like(norms, float("nan")))
-        return norms if self.own else norms.max().reshape(1)
+        if self.own:
+            return norms
+        if self.changes is not None:
+            norms = torch.where(self.changes.occurred, 0.0, norms)
+        return norms.max().reshape(1)
 
     def _first_step(self) -> Tensor:
         controller = self.controller
@@ -360,13 +397,3 @@ class _Search:
     def _size(self, value: Any) -> Tensor:
         zero = each(torch.zeros_like, value)
         return self._norm(value, zero)
-
-
-def _where(mask: Tensor, new: Any, old: Any) -> Any:
-    if new is None:
-        return None
-    if isinstance(new, tuple):
-        values = [_where(mask, n, o) for n, o in zip(new, old, strict=True)]
-        return State(values) if isinstance(new, State) else tuple(values)
-    shape = mask.view(-1, *(1,) * (new.dim() - 1)) if mask.dim() else mask
-    return torch.where(shape, new, old)

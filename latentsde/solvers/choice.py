@@ -53,12 +53,14 @@ def choose(method: str | Method | None, equation: Equation, *, areas: bool = Fal
 
 def check_adaptive(method: Method, equation: Equation, name: str) -> None:
     """ValueError where adaptive steps would change the law; the message names the methods that leave it."""
+    if method.adaptive:
+        return
     if _draws_areas(method, equation):
         wrong = (
             "chooses them by areas that it draws: those of two halves do not add up to the whole's, "
             "and a rejection draws others, so that what is accepted has another law"
         )
-    elif equation.has_noise and not equation.is_additive and not method.adaptive:
+    elif method.adaptive is False and equation.has_noise and not equation.is_additive:
         wrong = (
             "and noise that depends on the state converges to another process: its steps must not be chosen "
             "by the increments they see (Gaines & Lyons 1997)"
@@ -68,7 +70,7 @@ def check_adaptive(method: Method, equation: Equation, name: str) -> None:
     able = sorted(
         key
         for key, known in METHODS.items()
-        if fits(known, equation) and known.adaptive and not _draws_areas(known, equation)
+        if fits(known, equation) and known.adaptive is None and not _draws_areas(known, equation)
     )
     others = f"or one of {', '.join(able)}" if able else "or write the equation in the Stratonovich calculus"
     raise ValueError(f"method {name!r} with adaptive steps {wrong}. Take fixed steps (dt=), {others}")

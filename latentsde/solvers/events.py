@@ -100,17 +100,20 @@ class Changes:
         self._steps = torch.zeros_like(self.before, dtype=torch.int64)
         self._signs = torch.zeros_like(self.before)
 
-    def look(self, t: Tensor, y: Any, step: int) -> None:
-        """At the end of a step."""
+    def look(self, t: Tensor, y: Any, step: int | Tensor, seen: Tensor | None = None) -> None:
+        """At the end of a step: of all samples, or of those that took it, `seen` (batch,)."""
         before, after = self.before, self.event.value(t, y)
         up, down = (before < 0) & (after >= 0), (before > 0) & (after <= 0)
         direction = self.event.direction
         changed = up if direction > 0 else down if direction < 0 else up | down
+        moved = after != 0
+        if seen is not None:
+            changed, moved = changed & seen, moved & seen
         new = changed & ~self.occurred
         self._steps = torch.where(new, step, self._steps)
         self._signs = torch.where(new, before.sign(), self._signs)
         self.occurred = self.occurred | changed
-        self.before = torch.where(after == 0, before, after)
+        self.before = torch.where(moved, after, before)
 
     def crossed(self, steps: int) -> Crossed:
         """What was found in so many steps."""

@@ -95,11 +95,11 @@ def solve(
     grid = None if isinstance(taken, PID) else taken.grid(times)
     seed, path = noise_for(equation, chosen, None if dense else grid, times, y0, path, seed)
 
-    rejected, found = 0, None
+    rejected, found, crossed = 0, None, None
     if isinstance(taken, PID):
         check_adaptive(chosen, equation, name)
-        adapted = adapt(taken, equation, chosen, y0, times, path, carry)
-        grid, rejected = adapted.grid, adapted.rejected
+        adapted = adapt(taken, equation, chosen, y0, times, path, carry, event)
+        grid, rejected, crossed = adapted.grid, adapted.rejected, adapted.crossed
         plain = not (dense or event or wrt_times is not None or hasattr(sde, "functional"))
         if plain and not adapted.differentiable:
             found = adapted.trajectory
@@ -129,9 +129,8 @@ def solve(
         return Problem(equation, chosen, timeline, y0, carry, wanted, advance)
 
     problem = on(grid)
-    crossed: Any = None
     if event is not None and grid.steps:
-        crossed = first_changes(problem, grid, event)
+        crossed = crossed or first_changes(problem, grid, event)
         grid = truncated(grid, crossed.steps)
         problem = on(grid)
     if found is None:
@@ -142,8 +141,8 @@ def solve(
         ys, total = each(lambda *parts: torch.stack(parts), *found.states), None
 
     stopped = None
-    if crossed is not None:
-        stopped = stop(problem, grid, event, crossed, each(lambda y: y[-2:], ys))  # type: ignore[arg-type]
+    if event is not None and crossed is not None:
+        stopped = stop(problem, grid, event, crossed, each(lambda y: y[-2:], ys))
         ys = frozen(times, each(lambda y: y[:-2], ys), stopped)
     stats = Stats(
         steps=grid.steps,

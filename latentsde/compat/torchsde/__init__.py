@@ -26,7 +26,7 @@ ts. These differ on purpose:
   takes the steps of the way there: adjoint_adaptive and its tolerances have no effect. Every tensor that f
   and g depend on gets its gradient, not only parameters and adjoint_params. There is no double backward.
 - Adaptive steps get as short as the tolerance asks, with a warning below dt_min, where torchsde's stay.
-- Adaptive steps of log_ode with general noise are refused: they would choose among the areas that are drawn.
+- Adaptive steps of log_ode with general noise are a warning: they choose among the areas that are drawn.
 - What torchsde refuses when the gradient is asked for is refused at once.
 - Methods that only `latentsde.solvers.METHODS` has may be named.
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...solvers import METHODS as OURS
+from ...solvers import Method
 from ...solvers.methods.euler import Euler
+from ...solvers.methods.log_ode import LogODE
 from .settings import LEVY_AREA_APPROXIMATIONS, METHOD_OPTIONS, METHODS, NOISE_TYPES, SDE_TYPES
 
 _ITO, _STRATONOVICH = frozenset({SDE_TYPES.ito}), frozenset({SDE_TYPES.stratonovich})
@@ -61,6 +63,23 @@ class AdaptiveEuler(Euler):
     """Euler with adaptive steps for any noise, which torchsde allows with a warning and `solve` does not."""
 
     adaptive = True
+
+
+class AdaptiveLogODE(LogODE):
+    """log_ode with adaptive steps for general noise, which `solve` does not allow: see `check_adaptive`."""
+
+    adaptive = True
+
+
+_ADAPTIVE: dict[str, Method] = {
+    METHODS.euler: AdaptiveEuler(),
+    METHODS.log_ode_midpoint: AdaptiveLogODE(),
+}
+
+
+def adaptive(method: str, use: Use) -> str | Method:
+    """What of ours takes the adaptive steps of torchsde's `method`."""
+    return _ADAPTIVE.get(method, use.ours)
 
 
 def default_method(noise_type: str, sde_type: str) -> str:

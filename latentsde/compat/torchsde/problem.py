@@ -65,6 +65,16 @@ class Problem:
                 "additive; take srk or milstein",
                 stacklevel=CALLER,
             )
+        if (
+            adaptive
+            and self.method == METHODS.log_ode_midpoint
+            and functions.noise_type == NOISE_TYPES.general
+        ):
+            warnings.warn(
+                "adaptive steps of log_ode choose among the areas that are drawn for them, which changes the "
+                "law, less at smaller tolerances; take midpoint, or fixed steps",
+                stacklevel=CALLER,
+            )
         self.use = use_of(self.method, functions.noise_type, functions.sde_type, options or {})
         self.times = _times(ts)
         self.path = None if bm is None else _path(bm, self.use, self.times)

@@ -77,7 +77,8 @@ class Method(ABC):
             noise it takes (for additive noise, and ODEs, every method does).
         additive_only: where its noise is diagonal, it must not depend on the state.
         reversible: a step can be undone exactly, up to rounding.
-        adaptive: with noise that depends on the state, its steps may be chosen by what they see of the path.
+        adaptive: False where steps chosen by what they see of the path change the law, for noise that depends
+            on the state; True allows them whatever they change. A method that draws areas needs no mark.
         embedded: `advance_with_error` gives an error estimate at no or little cost.
     """
 
@@ -90,7 +91,7 @@ class Method(ABC):
     undoes: bool = False
     additive_only: bool = False
     reversible: bool = False
-    adaptive: bool = True
+    adaptive: bool | None = None
     embedded: bool = False
 
     def start(self, sde: Equation, t0: Any, y0: Value) -> Any:
