@@ -182,7 +182,7 @@ class _Search:
         stuck = figures[-1, 4].tolist()
         if any(stuck):
             self._fail(stuck.index(1.0))
-        if not bool(self.going.any()):
+        if not any(self.going.tolist()):
             return False
         if self.trial >= self.controller.max_steps:
             time, error = float(self.t[0]), float(self.errors[0].max())
