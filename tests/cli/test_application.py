@@ -122,15 +122,9 @@ def test_a_fault_of_the_package_keeps_its_traceback(tmp_path: Path, monkeypatch:
 def test_interrupted_a_fit_says_how_to_resume_and_resumes(tmp_path: Path) -> None:
     data = write(visits(), tmp_path / "data.csv")
     out = tmp_path / "run"
-    sizes = ("--samples", "20", "--latent", "2", "--hidden", "8", "--steps", "40")
-    arguments = [
-        "fit",
-        str(data),
-        *COLUMNS,
-        "--out",
-        str(out),
-        *sizes,
-    ]
+    # So many steps that on a busy machine the signal comes before the last of them.
+    sizes = ("--samples", "20", "--latent", "2", "--hidden", "8", "--steps", "150")
+    arguments = ["fit", str(data), *COLUMNS, "--out", str(out), *sizes]
     process = subprocess.Popen(
         [sys.executable, "-c", SCRIPT, *arguments],
         stdout=subprocess.PIPE,

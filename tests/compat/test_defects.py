@@ -149,7 +149,7 @@ def test_8_adaptive_steps_are_not_decided_on_the_host() -> None:
 
     # torchsde makes six evaluations of f and asks ten times a trial, its path's copies not counted.
     counted, ts = Counted(equation), torch.tensor([0.0, 1.0], dtype=DOUBLE)
-    options: dict[str, Any] = {"method": "midpoint", "adaptive": True, "rtol": 1e-3, "atol": 1e-3, "dt": 0.1}
+    options: dict[str, Any] = {"method": "midpoint", "adaptive": True, "rtol": 1e-2, "atol": 1e-2, "dt": 0.1}
     bm = torchsde.BrownianInterval(0.0, 1.0, (8, 2), dtype=DOUBLE, entropy=1)
     with torch.no_grad(), Questions() as questions:
         torchsde.sdeint(counted, y0, ts, bm=bm, **options)

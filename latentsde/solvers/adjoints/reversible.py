@@ -99,9 +99,10 @@ class PairSweep(ExactSweep):
         self.z = self.z + undone
         self.cotangent = self.cotangent + product
         done, product = self._increment(step, self.z, self.cotangent)
-        self.y = pair.start_of(self.y, self.z, done)
-        self.z_cotangent = self.z_cotangent + self.cotangent * (1.0 - pair.coupling) + product
-        self.cotangent = self.cotangent * pair.coupling
+        self.y = pair.start_of(step, self.y, self.z, done)
+        pulled = self.cotangent * pair.pull(step)
+        self.z_cotangent = self.z_cotangent + pulled + product
+        self.cotangent = self.cotangent - pulled
         self.receive_functional(step, weight)
 
     def _increment(self, step: Step, at: Value, cotangent: Value) -> tuple[Value, Value]:

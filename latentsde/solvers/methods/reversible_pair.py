@@ -13,8 +13,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from ..equation import Equation
-from ..state import Value
+from ..state import Value, each
 from .base import Method, Step
 
 
@@ -57,18 +59,24 @@ class ReversiblePair(Method):
 
     def advance(self, sde: Equation, step: Step, y0: Value, carry: Any) -> tuple[Value, Any]:
         z0 = carry
-        y1 = y0 + (z0 - y0) * (1.0 - self.coupling) + self.increment(sde, step, z0)
+        y1 = y0 + (z0 - y0) * self.pull(step) + self.increment(sde, step, z0)
         return y1, z0 - self.increment(sde, step.reversed(), y1)
 
     def undo(self, sde: Equation, step: Step, y1: Value, carry: Any) -> tuple[Value, Any]:
         """(y0, carry) that `advance` came from, up to rounding."""
         z0 = carry + self.increment(sde, step.reversed(), y1)
-        return self.start_of(y1, z0, self.increment(sde, step, z0)), z0
+        return self.start_of(step, y1, z0, self.increment(sde, step, z0)), z0
+
+    def pull(self, step: Step) -> Any:
+        """1 - λ, by which a step draws y towards z; 0 for samples over which the step has no length."""
+        pull = 1.0 - self.coupling
+        return pull if isinstance(step.h, float) else each(lambda h: torch.where(h == 0, h, pull), step.h)
 
     def increment(self, sde: Equation, step: Step, at: Value) -> Value:
         """What the base's step from `at` adds to it."""
         return self.base.advance(sde, step, at, self.base.start(sde, step.t0, at))[0] - at
 
-    def start_of(self, y1: Value, z0: Value, increment: Value) -> Value:
+    def start_of(self, step: Step, y1: Value, z0: Value, increment: Value) -> Value:
         """y0 of a step that ended in y1."""
-        return (y1 - increment - z0 * (1.0 - self.coupling)) / self.coupling
+        pull = self.pull(step)
+        return (y1 - increment - z0 * pull) / (1.0 - pull)

@@ -189,3 +189,12 @@ def test_a_pair_asks_of_the_path_what_its_base_asks() -> None:
         ys = solve(equation, start, [0, 1], dt=0.1, path=path, method=PAIRS["log_ode"], adjoint=adjoint).ys
         found.append([ys, *torch.autograd.grad(loss_of(ys), [start, equation.rate, equation.size])])
     torch.testing.assert_close(*found, rtol=1e-10, atol=1e-10)
+
+
+def test_a_sample_that_has_arrived_stays_where_it_is_under_a_pair() -> None:
+    # Padded steps of no length; the pair's coupling draws y towards z in every other.
+    equation, pair = Learned("diagonal", "stratonovich"), ReversiblePair("midpoint", 0.9)
+    y0, options = torch.ones(2, 2, dtype=DOUBLE), {"dt": 0.1, "seed": 3, "method": pair}
+    ts = torch.tensor([[0.0, 0.0], [0.4, 0.4], [0.4, 2.0]], dtype=DOUBLE)
+    ys = solve(equation, y0, ts, **options).ys  # type: ignore[arg-type]
+    assert torch.equal(ys[2, 0], ys[1, 0]) and not torch.equal(ys[2, 1], ys[1, 1])
