@@ -3,7 +3,7 @@ torchsde, by the same code on the drop-in, and by `latentsde.solve`.
 
     python -m experiments.torchsde_examples                              a few minutes on one core
     python -m experiments.torchsde_examples --seeds 2 --iterations 20    a look
-    python -m experiments.torchsde_examples --out docs/results/solvers.md
+    python -m experiments.torchsde_examples --out docs/results/torchsde_examples.md
 
 Printed are the final losses, whether the three loss curves have one law, and the time of a training iteration
 as torchsde's time over each one's, the median of ratios within rounds. Training is at a reduced size, timing

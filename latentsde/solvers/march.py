@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ class Problem:
         equation, method, timeline: see there.
         y0: where it starts.
         carry: what the method carried to there, or None to start it.
-        wanted: for each of the steps + 1 points, whether its state is to be kept.
+        wanted: for each of the steps + 1 points, whether its state is to be kept; bytes take the least room.
         advance: (timeline, start, stop, y, carry) -> (the state after each of these steps, carry), where
             something other than the plain loop takes them.
     """
@@ -35,7 +35,7 @@ class Problem:
     timeline: Timeline | Part
     y0: Value
     carry: Any
-    wanted: list[bool]
+    wanted: Sequence[int]
     advance: Advance | None = None
 
     def start(self) -> Any:
@@ -135,7 +135,7 @@ class Functional:
         self.add([step], [y], [True])
         return self.total
 
-    def add(self, steps: list[Step], before: list[Value], wanted: list[bool]) -> None:
+    def add(self, steps: list[Step], before: list[Value], wanted: Sequence[int]) -> None:
         """The functional over `steps`, each from its state in `before`; totals are kept where wanted."""
         seen, self._seen = self._seen or [None] * len(steps), []
         if not self.vectorized:

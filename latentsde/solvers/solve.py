@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..brownian import AlignedPath
 from .adaptive import adapt
 from .adjoints import ADJOINTS, Adjoint
 from .choice import check_adaptive, choose
@@ -94,6 +97,8 @@ def solve(
     taken = controller if controller is not None else ConstantStep(dt)  # type: ignore[arg-type]
     grid = None if isinstance(taken, PID) else taken.grid(times)
     seed, path = noise_for(equation, chosen, None if dense else grid, times, y0, path, seed)
+    if grid is not None and seed is not None and isinstance(path, AlignedPath):
+        grid = replace(grid, points=path.grid)  # the path's copy of them serves both
 
     rejected, found, crossed = 0, None, None
     if isinstance(taken, PID):
@@ -125,7 +130,7 @@ def solve(
         )
         if hasattr(sde, "prepare"):
             sde.prepare(timeline.times())
-        wanted = [True] * (grid.steps + 1) if dense else _wanted_points(grid)
+        wanted = b"\1" * (grid.steps + 1) if dense else _wanted_points(grid)
         return Problem(equation, chosen, timeline, y0, carry, wanted, advance)
 
     problem = on(grid)
@@ -168,11 +173,11 @@ def solve(
     )
 
 
-def _at_outputs(found: Trajectory, wanted: list[bool], grid: StepGrid) -> tuple[Value, Tensor | None]:
+def _at_outputs(found: Trajectory, wanted: Sequence[int], grid: StepGrid) -> tuple[Value, Tensor | None]:
     """The states and the functional's totals at the grid's outputs."""
     if grid.outputs.dim() == 1 and found.totals is None and len(found.states) == len(grid.outputs):
         return each(lambda *parts: torch.stack(parts), *found.states), None  # no other points were kept
-    rank = torch.tensor(wanted).cumsum(0)[grid.outputs] - 1
+    rank = torch.tensor(list(wanted)).cumsum(0)[grid.outputs] - 1
     ys = each(lambda *parts: _pick(torch.stack(parts), rank), *found.states)
     return ys, None if found.totals is None else _pick(torch.stack(found.totals), rank)
 
@@ -219,9 +224,12 @@ def _differentiable_times(ts: Any, equation: Equation, adjoint: Adjoint) -> Tens
     return ts
 
 
-def _wanted_points(grid: StepGrid) -> list[bool]:
-    outputs = set((grid.outputs.unique() if grid.outputs.dim() == 2 else grid.outputs).tolist())
-    return [True, *(k in outputs for k in range(1, grid.steps + 1))]
+def _wanted_points(grid: StepGrid) -> bytes:
+    wanted = bytearray(grid.steps + 1)
+    wanted[0] = 1
+    for k in (grid.outputs.unique() if grid.outputs.dim() == 2 else grid.outputs).tolist():
+        wanted[k] = 1
+    return bytes(wanted)
 
 
 def _pick(stacked: Tensor, rank: Tensor) -> Tensor:

@@ -64,11 +64,9 @@ class Timeline:
         else:
             self.block_steps = max(8, min(_BLOCK_STEPS, _BLOCK_NUMBERS // width))
         self.block_steps = chunk * max(1, self.block_steps // chunk)
-        self._points = grid.points.to(self.like.device, self.like.dtype)
         self._exact: Tensor | None = None
         if ts is not None:
             self._exact = _differentiable(grid.points, ts).to(self.like.device)
-            self._points = self._exact.to(self.like.dtype)
         self._stops = None if grid.stops is None else grid.stops.to(self.like.device)
         self._times: Any = None
         self._on_device, self._make_terms, self._fractions = on_device, terms, fractions
@@ -89,24 +87,23 @@ class Timeline:
     def times(self) -> list[Tensor]:
         """The very tensors that f and g will be given at all points of the grid, from here on."""
         if self._times is None:
-            self._times = _beside(self._points, self._parts[0]).unbind(0)
+            self._times = _beside(self._points(0, self.steps + 1), self._parts[0]).unbind(0)
         return list(self._times)
 
     def time(self, k: int) -> Any:
         """The time of point k, as f and g take it."""
         if self._times is not None:
             return self._times[k]
-        return _beside(self._points[k : k + 1], self._parts[0])[0]
+        return _beside(self._points(k, k + 1), self._parts[0])[0]
 
     @property
     def first(self) -> Any:
         """The time of the first point."""
         return self.time(0)
 
-    def blocks(self) -> list[tuple[int, int]]:
-        """(start, stop) of the blocks of steps, in their order."""
-        size = self.block_steps
-        return [(k, min(k + size, self.steps)) for k in range(0, self.steps, size)]
+    def blocks(self, *, backwards: bool = False) -> Iterator[tuple[int, int]]:
+        """(start, stop) of the blocks of steps, in their order or against it."""
+        return _blocks(self.steps, self.block_steps, backwards)
 
     def block(self, start: int, stop: int) -> list[Step]:
         """The steps start .. stop - 1."""
@@ -127,7 +124,7 @@ class Timeline:
         """The same steps with a leading axis of steps in everything, t0 the times of all their ends."""
         points = self.grid.points[start : stop + 1]
         noise = self._noise(points)
-        t = _beside(self._points[start : stop + 1], self._parts[0])
+        t = _beside(self._points(start, stop + 1), self._parts[0])
         exact = points if self._exact is None else self._exact[start : stop + 1]
         steps = exact.diff(dim=0).to(self.like.device, self.like.dtype)
         if self._stops is not None:
@@ -140,6 +137,11 @@ class Timeline:
         h: Any = [_beside(steps, dim) for dim in self._parts]
         length = None if W is None else each(lambda w: _beside(steps.abs(), w.dim() - 1), W)
         return Step(t, None, State(h) if self._tuple else h[0], length, W, H, A)
+
+    def _points(self, start: int, stop: int) -> Tensor:
+        """The times of some points as f and g are given them; none are held beside the grid."""
+        points = self.grid.points if self._exact is None else self._exact
+        return points[start:stop].to(self.like.device, self.like.dtype)
 
     def _times_between(self, t: Tensor, count: int) -> list[Any]:
         """The times at the method's fractions of each of `count` steps."""
@@ -227,10 +229,9 @@ class Part:
         """The time of the first point."""
         return self.whole.time(self.start)
 
-    def blocks(self) -> list[tuple[int, int]]:
+    def blocks(self, *, backwards: bool = False) -> Iterator[tuple[int, int]]:
         """(start, stop) of the blocks of steps, counted from the first of these."""
-        size = self.whole.block_steps
-        return [(k, min(k + size, self.steps)) for k in range(0, self.steps, size)]
+        return _blocks(self.steps, self.whole.block_steps, backwards)
 
     def block(self, start: int, stop: int) -> list[Step]:
         """The steps start .. stop - 1 of these."""
@@ -239,6 +240,11 @@ class Part:
     def stacked(self, start: int, stop: int) -> Step:
         """The same with a leading axis of steps."""
         return self.whole.stacked(self.start + start, self.start + stop)
+
+
+def _blocks(steps: int, size: int, backwards: bool) -> Iterator[tuple[int, int]]:
+    starts = range(0, steps, size)
+    return ((k, min(k + size, steps)) for k in (reversed(starts) if backwards else starts))
 
 
 def _beside(values: Tensor, dim: int) -> Tensor:

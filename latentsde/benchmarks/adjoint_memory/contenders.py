@@ -47,14 +47,20 @@ class Contender:
         return missing(*(("jax", "diffrax") if self.adjoint == "diffrax" else ("torchsde",)))
 
     def prepare(self, size: Size, steps: int, device: str = "cpu") -> Work:
-        """The forward and backward solve, to be called once; what is compiled is compiled here."""
+        """The forward and backward solve; what is compiled is compiled here."""
         if self.adjoint == "diffrax":
-            work = peers.diffrax_solve(size, steps, backward=True, tree=True).prepare(1)
-            work()
-            return work
+            compiled: Work = peers.diffrax_solve(size, steps, backward=True, tree=True).prepare(1)
+            compiled()
+            return compiled
         sde = problem(self.kind, size).to(device)
         y0 = start(size).to(device).requires_grad_()
-        return lambda: differentiate(self._end(sde, y0, steps))
+
+        def work() -> None:
+            sde.zero_grad(set_to_none=True)
+            y0.grad = None
+            differentiate(self._end(sde, y0, steps))
+
+        return work
 
     def _end(self, sde: object, y0: Tensor, steps: int) -> Tensor:
         if self.adjoint == "sdeint":

@@ -8,7 +8,7 @@ functional's sum is differentiated as it stands, whatever takes the states back.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -171,7 +171,7 @@ class _Swept(torch.autograd.Function):
                         weight = weight + of_totals[kept]
                 sweep.back(steps[k - start - 1], weight)
 
-        for start, stop in reversed(problem.timeline.blocks()):
+        for start, stop in problem.timeline.blocks(backwards=True):
             # In a call of its own, so that a block's noise is gone before the next one's is drawn.
             back(start, stop)
         sweep.arrive(like(problem.y0, [s[0] for s in states]))
@@ -208,13 +208,14 @@ def tensors_of(structure: Any) -> list[Tensor]:
 
 def rebuilt(structure: Any, tensors: list[Tensor]) -> Any:
     """Nested tuples of the same form with other tensors."""
-    rest = iter(tensors)
+    return _built(structure, iter(tensors))
 
-    def build(part: Any) -> Any:
-        if part is None:
-            return None
-        if isinstance(part, tuple):
-            return (State if isinstance(part, State) else tuple)(build(x) for x in part)
-        return next(rest)
 
-    return build(structure)
+def _built(part: Any, rest: Iterator[Tensor]) -> Any:
+    # Not a function within `rebuilt`: one that calls itself is a cycle, and would hold the tensors until the
+    # garbage collector comes.
+    if part is None:
+        return None
+    if isinstance(part, tuple):
+        return (State if isinstance(part, State) else tuple)(_built(x, rest) for x in part)
+    return next(rest)

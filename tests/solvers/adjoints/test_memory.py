@@ -116,3 +116,36 @@ def test_what_is_counted_is_what_is_there() -> None:
         kept.clear()
         torch.zeros(1)
         assert live.now < 8000
+
+
+@pytest.mark.parametrize(
+    ("adjoint", "method", "calculus"),
+    [
+        ("direct", "euler", "ito"),
+        ("checkpointed", "reversible_heun", "stratonovich"),
+        ("backsolve", "euler", "ito"),
+        ("backsolve", "heun", "stratonovich"),
+        ("reversible", "reversible_heun", "stratonovich"),
+    ],
+)
+def test_a_gradient_leaves_no_tensors_to_the_garbage_collector(
+    adjoint: str, method: str, calculus: str
+) -> None:
+    def gradient() -> None:
+        y0 = torch.ones(2, 2, dtype=DOUBLE, requires_grad=True)
+        equation = Small(calculus)
+        solve(equation, y0, [0, 1], dt=0.25, seed=3, method=method, adjoint=adjoint).ys[-1].sum().backward()
+
+    gradient()
+    gc.collect()
+    gc.disable()
+    try:
+        gradient()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        left = [x for x in gc.garbage if isinstance(x, Tensor)]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert not left
