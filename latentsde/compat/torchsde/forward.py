@@ -13,7 +13,7 @@ from ...solvers import PID, Adjoint, Solution, StepTooSmall, solve
 from .arguments import number
 from .base import BaseBrownian
 from .entropy import fresh
-from .methods import adaptive
+from .methods import adaptive_method
 from .problem import CALLER, Problem, check_constant, warn_of_unused
 from .types import Scalar, Vector
 
@@ -87,7 +87,7 @@ def solved(
     what = problem.fields, problem.y0, problem.times
     if not problem.adaptive:
         return solve(*what, method=problem.use.ours, dt=first, **given)
-    given["method"] = adaptive(problem.method, problem.use)
+    given["method"] = adaptive_method(problem.method, problem.use)
     if problem.path is None:
         given["seed"] = fresh()  # the path is the same one if it has to be gone over again
     controller = PID(rtol=number("rtol", rtol), atol=number("atol", atol), dt0=first)

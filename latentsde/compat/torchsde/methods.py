@@ -77,7 +77,7 @@ _ADAPTIVE: dict[str, Method] = {
 }
 
 
-def adaptive(method: str, use: Use) -> str | Method:
+def adaptive_method(method: str, use: Use) -> str | Method:
     """What of ours takes the adaptive steps of torchsde's `method`."""
     return _ADAPTIVE.get(method, use.ours)
 

@@ -109,6 +109,12 @@ class BacksolveSweep(Sweep):
     def restore(self, y: Value) -> None:
         self.y = y
 
+    def receive_carry(self, cotangents: Any) -> None:
+        raise RuntimeError(
+            'adjoint="backsolve" has no gradient of the carry of a solve, and the loss depends on it: take '
+            'the same adjoint for the solve that goes on from there, or "direct" for both'
+        )
+
 
 class AdjointSweep(BacksolveSweep):
     """The adjoint equation, solved by the method itself."""

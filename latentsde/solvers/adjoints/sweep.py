@@ -36,16 +36,9 @@ class Sweep(ABC):
     def restore(self, y: Value) -> None:  # noqa: B027 - of no use to exact sweeps
         """The state here is known exactly."""
 
+    @abstractmethod
     def receive_carry(self, cotangents: Any) -> None:
-        """What the loss depends on the carry at the end by, of the carry's form.
-
-        Raises:
-            RuntimeError: the way back does not know the carry.
-        """
-        raise RuntimeError(
-            'adjoint="backsolve" has no gradient of the carry of a solve, and the loss depends on it: take '
-            'the same adjoint for the solve that goes on from there, or "direct" for both'
-        )
+        """What the loss depends on the carry at the end by, of the carry's form."""
 
     def arrive(self, y0: Value) -> None:  # noqa: B027 - most have nothing to compare
         """At the start, which is known: how well the way back was kept to."""
