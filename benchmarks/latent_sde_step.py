@@ -20,7 +20,7 @@ import torchsde
 
 from latentsde import LatentSDE, load_weather
 from latentsde.data import Batch, collate
-from latentsde.models.latent_sde import PosteriorSDE
+from latentsde.models.posterior import PosteriorSDE
 
 
 def ours(model: LatentSDE, batch: Batch, seed: int) -> torch.Tensor:
@@ -41,7 +41,7 @@ def with_torchsde(model: LatentSDE, batch: Batch, seed: int) -> torch.Tensor:
     rank = torch.searchsorted(union, observed)
     z = paths[rank, torch.arange(len(batch)).unsqueeze(1)]
     log_prob = model.likelihoods.log_prob(model.decode(z, observed, batch.static.unsqueeze(1)), batch.values)
-    prior_mean, prior_std = model.prior(code.static)
+    prior_mean, prior_std = model.initial.prior(code.static)
     prior = torch.distributions.Normal(prior_mean.expand_as(code.mean), prior_std.expand_as(code.mean))
     kl_initial = torch.distributions.kl_divergence(torch.distributions.Normal(code.mean, code.std), prior)
     likelihood = torch.where(batch.mask, log_prob, 0.0).sum((1, 2))

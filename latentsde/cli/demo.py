@@ -73,5 +73,13 @@ def demo(
         seed=seed,
         device=device,
     )
-    plan = Plan(out, training, sizes, samples=samples, threads=threads, resume=resume, overwrite=overwrite)
+    plan = Plan(
+        out,
+        training,
+        model=sizes,
+        samples=samples,
+        threads=threads,
+        resume=resume,
+        overwrite=overwrite,
+    )
     carry_out(weather_study(period=SETTINGS.period), plan)

@@ -41,6 +41,10 @@ def fit(
         str | None,
         typer.Option("--static", metavar="c,d,...", help="Columns constant within a series, as covariates."),
     ] = None,
+    model: Annotated[
+        str,
+        typer.Option("--model", metavar="MODEL", help="The latent SDE, or one of the models beside it."),
+    ] = "latent-sde",
     likelihood: Annotated[
         str,
         typer.Option(
@@ -130,7 +134,7 @@ def fit(
     resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Fit a latent SDE to a table of irregular time series; score it beside baselines; draw and report.
+    """Fit a model to a table of irregular time series; score it beside baselines; draw and report.
 
     An empty field is a value not observed. Writes config.json, model.safetensors, metrics.json, history.csv,
     figures/, checkpoints/, logs/ and report.html to --out. Ten series or more are split 80/10/10 into
@@ -148,7 +152,7 @@ def fit(
     from latentsde.cli.source import read_to_fit
     from latentsde.cli.steps import check_fit
     from latentsde.cli.study import study_of
-    from latentsde.models import config_for
+    from latentsde.models import config_for, model_class
     from latentsde.training import TrainingConfig, check_directory
 
     check_directory(out, resume=resume, overwrite=overwrite)
@@ -162,8 +166,9 @@ def fit(
         device=device,
         processes=processes,
     )
-    model: dict[str, Any] = {"dt": dt, "latent": latent, "hidden": hidden}
-    model["likelihoods"] = parse_likelihoods(likelihood)
+    kind = model_class(model)
+    options: dict[str, Any] = {"dt": dt, "latent": latent, "hidden": hidden}
+    options["likelihoods"] = parse_likelihoods(likelihood)
     series, section = read_to_fit(
         data,
         id=id,
@@ -175,7 +180,16 @@ def fit(
         period=period,
     )
     # For all of the data, so that what is withheld is checked as well.
-    check_fit(series, config_for(series, **model))
+    check_fit(series, config_for(series, kind.config_type, **options))
     study = study_of(series, section, seed=seed, period=period)
-    plan = Plan(out, training, model, samples=samples, threads=threads, resume=resume, overwrite=overwrite)
+    plan = Plan(
+        out,
+        training,
+        name=kind.name,
+        model=options,
+        samples=samples,
+        threads=threads,
+        resume=resume,
+        overwrite=overwrite,
+    )
     carry_out(study, plan)

@@ -21,7 +21,7 @@ from latentsde.evaluation.evaluate import evaluate
 from latentsde.evaluation.figures import draw_figures
 from latentsde.evaluation.report import write_report
 from latentsde.files import write_json
-from latentsde.models import LatentSDE, read_config
+from latentsde.models import SeriesModel, model_class, read_config
 from latentsde.training import TrainingConfig, fit
 from latentsde.training.launch import is_main_process
 
@@ -33,13 +33,15 @@ class Plan:
     Attributes:
         out: the run directory.
         training: steps, batches, rates, seed, device.
-        model: fields of `LatentSDEConfig` and `dt`, `likelihoods`; what is not named is chosen from the data.
+        name: of the model, one of `latentsde.models.MODELS`.
+        model: fields of its configuration and `dt`, `likelihoods`; what is not named is chosen from the data.
         samples: paths a series in the evaluation.
         threads: of torch on the CPU.
     """
 
     out: Path
     training: TrainingConfig
+    name: str = "latent_sde"
     model: Mapping[str, Any] = field(default_factory=dict)
     samples: int = 199
     threads: int = 1
@@ -63,7 +65,7 @@ def carry_out(study: Study, plan: Plan) -> None:
     torch.set_num_threads(plan.threads)
     print(study.rule[0].upper() + study.rule[1:] + ".")
     options = {"period": study.period, "start": study.start, **plan.model}
-    model = LatentSDE.for_series(study.train, seed=plan.training.seed, **options)
+    model = model_class(plan.name).for_series(study.train, seed=plan.training.seed, **options)
     evaluation = {"samples": plan.samples, "seed": plan.training.seed, "tasks": [t.name for t in study.tasks]}
     try:
         result = fit(
@@ -96,7 +98,7 @@ def carry_out(study: Study, plan: Plan) -> None:
     print(f"Predict: latentsde predict {run} --times START:STOP:STEP --out predictions.csv")
 
 
-def judge(model: LatentSDE, study: Study, run: Path, *, samples: int, seed: int) -> None:
+def judge(model: SeriesModel, study: Study, run: Path, *, samples: int, seed: int) -> None:
     """metrics.json, figures/ and report.html of a run."""
     training = read_config(run).get("training", {})
     evaluation = evaluate(model, study.tasks, period=study.period, samples=samples, seed=seed)

@@ -8,13 +8,13 @@ import numpy as np
 
 from latentsde.data import IrregularSeries
 from latentsde.errors import InputError
-from latentsde.models import LatentSDEConfig
+from latentsde.models import SeriesConfig
 
 MOST_STEPS = 100_000  # from the start of the data to the last time
 MOST_IN_A_STEP = 4000  # times asked for; the solver's path tells 4096 points of a step apart
 
 
-def check_fit(series: IrregularSeries, config: LatentSDEConfig) -> None:
+def check_fit(series: IrregularSeries, config: SeriesConfig) -> None:
     """Raise `InputError` where the data span too many steps of `config.dt`."""
     span = float(series.times.max()) - config.start
     if span > MOST_STEPS * config.dt:
@@ -24,7 +24,7 @@ def check_fit(series: IrregularSeries, config: LatentSDEConfig) -> None:
         )
 
 
-def check_query(asked: Sequence[np.ndarray], config: LatentSDEConfig) -> None:
+def check_query(asked: Sequence[np.ndarray], config: SeriesConfig) -> None:
     """Raise `InputError` where the times to predict are too far away, or too near to each other."""
     for times in {id(part): part for part in asked}.values():
         steps = (times - config.start) / config.dt

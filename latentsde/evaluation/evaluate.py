@@ -11,9 +11,7 @@ from latentsde.evaluation.baselines import baselines_for, score_baselines
 from latentsde.evaluation.metrics import pit_samples
 from latentsde.evaluation.scores import PointScores, metrics_document, score_samples
 from latentsde.evaluation.tasks import Task
-from latentsde.models import LatentSDE, predict
-
-MODEL = "latent_sde"
+from latentsde.models import SeriesModel, predict
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Evaluation:
 
 
 def evaluate(
-    model: LatentSDE, tasks: list[Task], *, period: float | None = None, samples: int = 199, seed: int = 0
+    model: SeriesModel, tasks: list[Task], *, period: float | None = None, samples: int = 199, seed: int = 0
 ) -> Evaluation:
     """Score the model, with `samples` paths a series, and every baseline on every task.
 
@@ -37,12 +35,12 @@ def evaluate(
     pit: dict[str, np.ndarray] = {}
     for task in tasks:
         own, pit[task.name] = score_model(model, task, samples=samples, seed=seed)
-        scores[task.name] = {MODEL: own} | score_baselines(baselines_for(period), task.train, task.test)
+        scores[task.name] = {model.name: own} | score_baselines(baselines_for(period), task.train, task.test)
     document = metrics_document(scores, std=model.scaler.std, features=model.config.features)
     return Evaluation(document, pit)
 
 
-def score_model(model: LatentSDE, task: Task, *, samples: int, seed: int) -> tuple[PointScores, np.ndarray]:
+def score_model(model: SeriesModel, task: Task, *, samples: int, seed: int) -> tuple[PointScores, np.ndarray]:
     """(scores of every value of the task, the predictive distribution function at each observed value)."""
     visible, withheld = task.test
     # Only the rows with something to score are solved for; the others keep the scores of nothing.

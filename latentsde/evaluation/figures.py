@@ -13,7 +13,7 @@ from latentsde.data import IrregularSeries
 from latentsde.evaluation.evaluate import Evaluation
 from latentsde.evaluation.metrics import CALIBRATION_LEVELS, calibration_curve
 from latentsde.evaluation.tasks import Task
-from latentsde.models import LatentSDE, Predictive, predict
+from latentsde.models import Predictive, SeriesModel, predict
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _SHOWN = 4  # series in a figure
@@ -22,7 +22,7 @@ _GRID = 145  # times on a band's grid
 
 
 def draw_figures(
-    model: LatentSDE,
+    model: SeriesModel,
     tasks: list[Task],
     train: IrregularSeries,
     evaluation: Evaluation,
@@ -70,7 +70,7 @@ def shown_features(series: IrregularSeries) -> list[int]:
 
 
 def _draw_task(
-    model: LatentSDE, task: Task, units: Mapping[str, str] | None, samples: int, seed: int
+    model: SeriesModel, task: Task, units: Mapping[str, str] | None, samples: int, seed: int
 ) -> object:
     visible, withheld = task.test
     chosen = shown_series(visible, withheld)
@@ -138,7 +138,7 @@ def _panel(
 
 
 def _draw_prior(
-    model: LatentSDE, train: IrregularSeries, units: Mapping[str, str] | None, seed: int
+    model: SeriesModel, train: IrregularSeries, units: Mapping[str, str] | None, seed: int
 ) -> object:
     rng = np.random.default_rng(seed)
     count = min(30, len(train))
@@ -158,7 +158,7 @@ def _draw_prior(
     )
 
 
-def _draw_latent(model: LatentSDE, series: IrregularSeries, seed: int) -> object:
+def _draw_latent(model: SeriesModel, series: IrregularSeries, seed: int) -> object:
     chosen = shown_series(series)
     seen = series.select(chosen)
     grids = [_grid(seen, s) for s in range(len(chosen))]

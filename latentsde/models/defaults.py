@@ -10,7 +10,7 @@ import numpy as np
 
 from ..data import IrregularSeries
 from ..errors import InputError
-from .config import LatentSDEConfig
+from .config import Config, SeriesConfig
 
 _SPANS = 10.0  # units of model time in a typical series
 _STEPS = 64.0  # steps of the solver in a typical series, besides its observation times
@@ -18,21 +18,23 @@ _STEPS = 64.0  # steps of the solver in a typical series, besides its observatio
 
 def config_for(
     series: IrregularSeries,
+    kind: type[Config] = SeriesConfig,  # type: ignore[assignment]
     *,
     likelihoods: str | Mapping[str, str] = "normal",
     dt: float | None = None,
     start: float | None = None,
     **sizes: Any,
-) -> LatentSDEConfig:
+) -> Config:
     """The configuration for a data set: start, time scale and step from its times, the rest by name.
 
     Args:
         series: the training data.
+        kind: the model's own configuration class.
         likelihoods: one family for all features, or {feature: family}, the others "normal".
         dt: the largest step in the data's unit; by default a round number near 1/64 of the typical span of a
             series.
         start: the time of z0, where series to validate or test on begin earlier than these.
-        sizes: any other field of `LatentSDEConfig`.
+        sizes: any other field of `kind`.
     """
     if isinstance(likelihoods, str):
         families = (likelihoods,) * len(series.features)
@@ -48,7 +50,7 @@ def config_for(
     for name, family in zip(series.features, families, strict=True):
         if family == "poisson":
             _check_counts(series, name)
-    return LatentSDEConfig(
+    return kind(
         features=series.features,
         static=series.static_names,
         likelihoods=families,

@@ -12,9 +12,9 @@ import pandas as pd
 
 from ..data import IrregularSeries
 from ..errors import InputError
-from .latent_sde import LatentSDE
 from .predictive import Predictive, predict
 from .saving import load_run
+from .series_model import SeriesModel
 
 QUANTILES = (0.05, 0.5, 0.95)
 
@@ -23,11 +23,11 @@ class Forecaster:
     """A fitted model and what is known of its data.
 
     Attributes:
-        model: the `LatentSDE`, on the CPU.
+        model: the `SeriesModel`, on the CPU.
         config: the run's configuration, as in config.json.
     """
 
-    def __init__(self, model: LatentSDE, config: dict[str, Any]) -> None:
+    def __init__(self, model: SeriesModel, config: dict[str, Any]) -> None:
         self.model, self.config = model.eval(), config
 
     def predict(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -13,6 +14,16 @@ from .fields import Pull
 
 if TYPE_CHECKING:
     from .latent_sde import LatentSDE
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What the recognition network makes of a batch: q(z0) and the context, in model time."""
+
+    mean: Tensor
+    std: Tensor
+    context: Context
+    static: Tensor
 
 
 class Known(NamedTuple):

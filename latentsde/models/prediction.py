@@ -2,67 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from ..brownian import Increments, RefinedPath, derive_seed, standard_normal
-from ..data import Batch
-from ..nn import Context
+from ..brownian import Increments, RefinedPath, derive_seed
 from ..solvers import ConstantStep, Solution, solve
 from ..solvers.grid import read_times
-from .latent_sde import Encoding, LatentSDE, sample_ids
-from .posterior import PosteriorSDE
+from .bound import sample_ids
+from .initial import draw
+from .paths import Paths
+from .posterior import Encoding, PosteriorSDE
+
+if TYPE_CHECKING:
+    from .latent_sde import LatentSDE
 
 # Labels of the streams that are drawn from one seed.
 _INITIAL, _FORWARD, _BACKWARD = 10, 11, 12
 
 
-@dataclass(frozen=True)
-class Paths:
-    """Latent sample paths and what the decoder makes of them, at the queried times.
-
-    Attributes:
-        latent: (samples, B, Q, L).
-        location: (samples, B, Q, F), the likelihoods' locations in scaled units (log rates for counts).
-        steps: of the solver, those of the longest series.
-    """
-
-    latent: Tensor
-    location: Tensor
-    steps: int
-
-
-@torch.no_grad()
-def posterior_paths(model: LatentSDE, batch: Batch, queries: Tensor, *, samples: int, seed: int) -> Paths:
-    """Paths given a batch's observations at `queries` (B, Q), data times in increasing order, anywhere.
-
-    Before `config.start` the prior is run backwards from z0 as a reversible diffusion: exact for a
-    stationary, reversible prior, and no data bear on it. After the last observation the posterior is the
-    prior. The noise is a function of (seed, series, sample, time) at the multiples of dt, whatever the
-    queries.
-    """
-    code = model.encode(batch)
-    observed = model.model_time(batch.times)
-    return _paths(model, code, observed, batch.ids, queries, samples, seed)
-
-
-@torch.no_grad()
-def prior_paths(
-    model: LatentSDE, static: Tensor, ids: Tensor, queries: Tensor, *, samples: int, seed: int
-) -> Paths:
-    """Paths of the prior at `queries` (B, Q), data times in increasing order, with static covariates (B,
-    C).
-    """
-    mean, std = (x.expand(len(static), -1) for x in model.prior(static))
-    summaries = static.new_zeros(len(static), 1, model.control.inputs)
-    nothing = Context(static.new_zeros(len(static), 1), summaries, torch.zeros_like(ids))
-    observed = torch.zeros(len(static), 1, dtype=torch.float64, device=static.device)
-    return _paths(model, Encoding(mean, std, nothing, static), observed, ids, queries, samples, seed)
-
-
-def _paths(
+def paths(
     model: LatentSDE,
     code: Encoding,
     observed: Tensor,
@@ -71,12 +31,11 @@ def _paths(
     samples: int,
     seed: int,
 ) -> Paths:
+    """The paths of `LatentSDE.posterior_paths` from an encoding and the model times observed at (B, T)."""
     batch = len(queries)
     ids = sample_ids(series_ids, samples)
     mean, std, static = (x.repeat_interleave(samples, 0) for x in (code.mean, code.std, code.static))
-    z0 = mean + std * standard_normal(
-        mean.shape, seed=derive_seed(seed, _INITIAL), ids=ids, device=mean.device
-    )
+    z0 = draw(mean, std, seed=derive_seed(seed, _INITIAL), ids=ids)
     posterior = PosteriorSDE(model, code.context.repeat(samples), static)
     at = model.model_time(queries).repeat_interleave(samples, 0)
 

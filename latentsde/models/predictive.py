@@ -10,8 +10,7 @@ import torch
 
 from ..brownian import derive_seed
 from ..data import IrregularSeries, collate
-from .latent_sde import LatentSDE
-from .prediction import posterior_paths, prior_paths
+from .series_model import SeriesModel
 
 _OBSERVATION = 13  # label of the stream of observation noise
 _ROWS_AT_ONCE = 1024  # sample paths solved together: with more, memory is mapped anew at every step
@@ -45,7 +44,7 @@ class Predictive:
 
 @torch.no_grad()
 def predict(
-    model: LatentSDE,
+    model: SeriesModel,
     visible: IrregularSeries | None,
     times: Sequence[np.ndarray],
     *,
@@ -79,13 +78,13 @@ def predict(
         if visible is not None:
             batch = collate(visible, chunk, model.scaler).to(device)
             names = batch.ids
-            paths = posterior_paths(model, batch, asked, samples=samples, seed=seed)
+            paths = model.posterior_paths(batch, asked, samples=samples, seed=seed)
         else:
             assert ids is not None
             names = torch.from_numpy(ids[chunk]).to(device)
             given = np.full((len(ids), len(model.config.static)), np.nan) if static is None else static
             scaled = torch.from_numpy(model.scaler.scale_static(given[chunk]).astype(np.float32)).to(device)
-            paths = prior_paths(model, scaled, names, asked, samples=samples, seed=seed)
+            paths = model.prior_paths(scaled, names, asked, samples=samples, seed=seed)
         for row, s in enumerate(chunk):
             count = len(times[s])
             generator = torch.Generator(device=device)
@@ -96,7 +95,7 @@ def predict(
 
 
 def _describe(
-    model: LatentSDE,
+    model: SeriesModel,
     location: torch.Tensor,
     latent: torch.Tensor,
     generator: torch.Generator,

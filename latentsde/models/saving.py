@@ -12,18 +12,18 @@ from safetensors.torch import load_file, save_file
 from ..data import Scaler
 from ..errors import InputError
 from ..files import write_whole
-from .config import LatentSDEConfig
-from .latent_sde import LatentSDE
+from .series_model import SeriesModel
+from .table import model_class
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 
-def describe(model: LatentSDE) -> dict[str, Any]:
+def describe(model: SeriesModel) -> dict[str, Any]:
     """The part of config.json that makes the model again: `model` and `scaler`."""
-    return {"model": {"name": "latent_sde", **model.config.to_json()}, "scaler": model.scaler.to_json()}
+    return {"model": {"name": model.name, **model.config.to_json()}, "scaler": model.scaler.to_json()}
 
 
-def save_weights(model: LatentSDE, run: Path) -> Path:
+def save_weights(model: SeriesModel, run: Path) -> Path:
     """model.safetensors in the run directory."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     return write_whole(run / WEIGHTS, lambda temporary: save_file(state, temporary))
@@ -47,12 +47,13 @@ def read_config(run: Path) -> dict[str, Any]:
     return config
 
 
-def load_run(run: Path) -> tuple[LatentSDE, dict[str, Any]]:
+def load_run(run: Path) -> tuple[SeriesModel, dict[str, Any]]:
     """The model of a finished run and its configuration; InputError if a file is missing or damaged."""
     config = read_config(run)
     try:
         described = {key: value for key, value in config["model"].items() if key != "name"}
-        model = LatentSDE(LatentSDEConfig.from_json(described), Scaler.from_json(config["scaler"]))
+        kind = model_class(config["model"]["name"])
+        model = kind(kind.config_type.from_json(described), Scaler.from_json(config["scaler"]))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(
             f"{run / CONFIG} does not describe a model ({type(error).__name__}: {error}); "

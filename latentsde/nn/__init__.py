@@ -1,6 +1,7 @@
 """Fields, encoders and likelihoods shared by the models."""
 
 from .context import Context
+from .decoder import Decoder
 from .encoder import BackwardEncoder
 from .fields import MLP, ConditionedMLP
 from .likelihoods import LIKELIHOODS, Likelihoods
@@ -12,6 +13,7 @@ __all__ = [
     "BackwardEncoder",
     "ConditionedMLP",
     "Context",
+    "Decoder",
     "Likelihoods",
     "TimeFeatures",
 ]

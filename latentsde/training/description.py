@@ -10,7 +10,7 @@ from typing import Any
 from ..brownian import STREAM_VERSION
 from ..data import IrregularSeries
 from ..errors import quote
-from ..models import LatentSDE, describe, read_config
+from ..models import SeriesModel, describe, read_config
 from ..version import __version__
 from .config import TrainingConfig
 from .directory import CONFIG
@@ -20,7 +20,7 @@ _FREE = {"device", "processes", "finished", "steps_done", "best_step", "best_elb
 
 
 def description(
-    model: LatentSDE,
+    model: SeriesModel,
     series: IrregularSeries,
     validation: IrregularSeries | None,
     config: TrainingConfig,

@@ -1,4 +1,4 @@
-"""`fit`: train a latent SDE and leave a run directory behind."""
+"""`fit`: train a model of series and leave a run directory behind."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import lightning.pytorch as pl
 from ..data import IrregularSeries
 from ..errors import InputError
 from ..files import write_json
-from ..models import LatentSDE, load_run, save_weights
+from ..models import SeriesModel, load_run, save_weights
 from .checkpoints import BEST, FOLDER, LAST, Checkpoints, read_checkpoint, write_checkpoint
 from .config import TrainingConfig
 from .description import description, difference
 from .directory import CONFIG, HISTORY, WEIGHTS, prepare_directory
 from .history import History, read_history, write_history
 from .launch import is_main_process, make_trainer, run
-from .module import LatentSDETraining
+from .module import SeriesTraining
 from .progress import Progress
 from .state import TrainingState
 
@@ -42,7 +42,7 @@ class FitResult:
 
 
 def fit(
-    model: LatentSDE,
+    model: SeriesModel,
     series: IrregularSeries,
     *,
     out: str | Path,
@@ -114,11 +114,11 @@ def fit(
             tensorboard=tensorboard,
             callbacks=[history, Checkpoints(last.parent), *shown, *callbacks],
         )
-        run(trainer, LatentSDETraining(model, series, validation, config, state, optimizer_state, str(last)))
+        run(trainer, SeriesTraining(model, series, validation, config, state, optimizer_state, str(last)))
     return _finish(out, model, described)
 
 
-def _finish(out: Path, model: LatentSDE, described: dict[str, Any]) -> FitResult:
+def _finish(out: Path, model: SeriesModel, described: dict[str, Any]) -> FitResult:
     """Give the model the best weights, save them, complete config.json."""
     state, _ = read_checkpoint(out / FOLDER / LAST, model)
     if state.best_step is not None:
@@ -143,7 +143,7 @@ def _finish(out: Path, model: LatentSDE, described: dict[str, Any]) -> FitResult
     return result
 
 
-def _finished(out: Path, model: LatentSDE) -> FitResult | None:
+def _finished(out: Path, model: SeriesModel) -> FitResult | None:
     """The result of a finished run, whose weights `model` then has; None for one that is not."""
     if not (out / WEIGHTS).exists():
         return None
@@ -160,7 +160,7 @@ def _finished(out: Path, model: LatentSDE) -> FitResult | None:
 
 
 def _check_data(
-    model: LatentSDE, series: IrregularSeries, validation: IrregularSeries | None, config: TrainingConfig
+    model: SeriesModel, series: IrregularSeries, validation: IrregularSeries | None, config: TrainingConfig
 ) -> None:
     for what, part in (("training", series), ("validation", validation)):
         if part is None:

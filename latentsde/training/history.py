@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..files import write_whole
-from .module import LatentSDETraining, per_observed_value
+from .module import SeriesTraining, per_observed_value
 
 COLUMNS = (
     "step",
@@ -102,7 +102,7 @@ class History(pl.Callback):
         if trainer.is_global_zero:
             write_history(self.path, self.rows)
 
-    def _add(self, trainer: pl.Trainer, module: LatentSDETraining, split: str, row: dict[str, float]) -> None:
+    def _add(self, trainer: pl.Trainer, module: SeriesTraining, split: str, row: dict[str, float]) -> None:
         self.latest[split] = row
         texts = {name: repr(value) for name, value in row.items()}
         seconds = f"{module.state.seconds:.3f}"
@@ -113,6 +113,6 @@ class History(pl.Callback):
             )
 
 
-def _ours(module: pl.LightningModule) -> LatentSDETraining:
-    assert isinstance(module, LatentSDETraining)
+def _ours(module: pl.LightningModule) -> SeriesTraining:
+    assert isinstance(module, SeriesTraining)
     return module

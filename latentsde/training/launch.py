@@ -29,7 +29,7 @@ from torch.multiprocessing import ProcessRaisedException
 from ..errors import InputError, TrainingDiverged
 from .config import TrainingConfig
 from .directory import LOGS
-from .module import LatentSDETraining
+from .module import SeriesTraining
 
 _LOGGERS = ("lightning.pytorch", "lightning.fabric")
 
@@ -82,7 +82,7 @@ def make_trainer(
         )
 
 
-def run(trainer: pl.Trainer, module: LatentSDETraining) -> None:
+def run(trainer: pl.Trainer, module: SeriesTraining) -> None:
     """Train. Ctrl-C is a KeyboardInterrupt; the `TrainingDiverged` of a spawned process arrives as one.
 
     However it ends, no process of its own goes on.

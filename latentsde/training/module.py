@@ -1,4 +1,4 @@
-"""One optimisation step and one validation of a latent SDE, as a Lightning module.
+"""One optimisation step and one validation of a model of series, as a Lightning module.
 
 A step is written out (Lightning's manual optimization): collate, bound, gradient, check, clip, update.
 Lightning brings the loops, devices and processes. Everything random is a function of the step, so nothing
@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from ..data import IrregularSeries, collate
-from ..models import ELBO, LatentSDE
+from ..models import ELBO, SeriesModel
 from .config import TrainingConfig
 from .divergence import diverged
 from .schedule import Schedule
@@ -27,7 +27,7 @@ from .state import TrainingState
 PARTS = ("log_likelihood", "kl_initial", "kl_path", "observed")
 
 
-class LatentSDETraining(pl.LightningModule):
+class SeriesTraining(pl.LightningModule):
     """Trains `model` from `state` on.
 
     The loss of a global batch is minus the mean over its series of log-likelihood - KL weight * KL, divided
@@ -48,7 +48,7 @@ class LatentSDETraining(pl.LightningModule):
 
     def __init__(
         self,
-        model: LatentSDE,
+        model: SeriesModel,
         series: IrregularSeries,
         validation_series: IrregularSeries | None,
         config: TrainingConfig,

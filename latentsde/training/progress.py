@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 
 from .history import TRAIN, VALIDATION, History
-from .module import LatentSDETraining
+from .module import SeriesTraining
 
 # Narrow terminals cut a line's end, so what matters most comes first.
 _BAR = "{percentage:3.0f}% |{bar:12}| {n_fmt}/{total_fmt}, {remaining} left{postfix}"
@@ -38,7 +38,7 @@ class Progress(ProgressBar):
         self._shown = True
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, LatentSDETraining)
+        assert isinstance(pl_module, SeriesTraining)
         self._began, self._first = time.perf_counter(), pl_module.state.step
         if self._shown and sys.stderr.isatty():
             # Some terminals, those of containers among them, say that they have no columns and no rows.
@@ -61,7 +61,7 @@ class Progress(ProgressBar):
             self._bar.update()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, LatentSDETraining)
+        assert isinstance(pl_module, SeriesTraining)
         if self._bar is not None:
             self._bar.set_postfix_str(self._summary())
         elif self._shown:

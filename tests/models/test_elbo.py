@@ -10,7 +10,8 @@ import torch
 
 from latentsde.data import Batch, collate
 from latentsde.girsanov import BridgedPathKL, PathKL
-from latentsde.models.latent_sde import ELBO, LatentSDE, _log_normal, hide
+from latentsde.models import ELBO, LatentSDE
+from latentsde.models.bound import hide, log_normal
 from latentsde.solvers import ConstantStep, solve
 from tests.models.small import small_model, small_series
 
@@ -156,9 +157,7 @@ def test_the_initial_state_sticks_the_landing_too() -> None:
     """
     mean, log_std = torch.zeros(4, requires_grad=True), torch.zeros(4, requires_grad=True)
     z0 = mean + log_std.exp() * torch.randn(100, 4, generator=torch.Generator().manual_seed(0))
-    kl = _log_normal(z0, mean.detach(), log_std.exp().detach()) - _log_normal(
-        z0, torch.zeros(4), torch.ones(4)
-    )
+    kl = log_normal(z0, mean.detach(), log_std.exp().detach()) - log_normal(z0, torch.zeros(4), torch.ones(4))
     gradients = torch.autograd.grad(kl.sum(), (mean, log_std))
     assert kl.abs().max() == 0.0
     assert max(g.abs().max() for g in gradients) < 1e-5
@@ -175,12 +174,12 @@ def test_the_bound_is_below_the_likelihood_of_a_model_whose_likelihood_is_known(
     only_a = series.with_values(np.where([True, False], series.values, np.nan))
     model = small_model(only_a, latent=1)
     with torch.no_grad():
-        for module in (model.prior_drift.network, model.decoder_network):
+        for module in (model.prior_drift.network, model.decoder.network):
             list(module.parameters())[-1].zero_()
             list(module.parameters())[-2].zero_()
-        model.decoder_linear.weight.zero_()
-        model.decoder_linear.bias.zero_()
-        model.decoder_linear.weight[0, 0] = 1.0
+        model.decoder.linear.weight.zero_()
+        model.decoder.linear.bias.zero_()
+        model.decoder.linear.weight[0, 0] = 1.0
     batch = collate(only_a, [0], model.scaler)
     with torch.no_grad():
         value = model.elbo(batch, seed=0, samples=4000)
@@ -202,7 +201,7 @@ def kalman(model: LatentSDE, batch: Batch) -> float:
     )
     rate = float(torch.nn.functional.softplus(model.prior_drift.raw_rate))
     sigma = float(model.diffusion(torch.zeros(1, 1)))
-    prior_mean, prior_std = model.prior(batch.static)
+    prior_mean, prior_std = model.initial.prior(batch.static)
     mean, variance = float(prior_mean), float(prior_std) ** 2
     noise, total, row = float(model.likelihoods.scale[0]) ** 2, 0.0, 0
     stops = {int(k): i for i, k in enumerate(grid.outputs[1:, 0])}

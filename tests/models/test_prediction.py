@@ -11,7 +11,6 @@ from latentsde.data import IrregularSeries, Scaler, collate
 from latentsde.errors import InputError
 from latentsde.models import Forecaster, LatentSDE, predict
 from latentsde.models.posterior import PosteriorSDE
-from latentsde.models.prediction import posterior_paths
 from tests.models.small import frame, small_model, small_series
 
 SERIES = small_series()
@@ -38,13 +37,13 @@ def test_more_queries_leave_the_latent_paths_where_they_were() -> None:
     start, dt = MODEL.config.start, MODEL.config.dt
     few = start + dt * torch.tensor([[0.0, 20.0, 40.0]] * 2, dtype=torch.float64)
     many = start + dt * torch.arange(41, dtype=torch.float64).expand(2, 41)
-    own, others = (posterior_paths(MODEL, batch, q, samples=3, seed=1).latent for q in (few, many))
+    own, others = (MODEL.posterior_paths(batch, q, samples=3, seed=1).latent for q in (few, many))
     # Few queries leave longer intervals, whose steps then fall elsewhere: near, and on the same Brownian
     # path.
     assert own.shape == (3, 2, 3, 3)
     torch.testing.assert_close(own[:, :, 0], others[:, :, 0])
     gap = (own[:, :, 2] - others[:, :, 40]).abs().max()
-    other_seed = posterior_paths(MODEL, batch, many, samples=3, seed=2).latent[:, :, 40]
+    other_seed = MODEL.posterior_paths(batch, many, samples=3, seed=2).latent[:, :, 40]
     assert gap < 0.5 * (own[:, :, 2] - other_seed).abs().max()
 
 

@@ -1,0 +1,49 @@
+"""The initial state: q(z0 | x) from the recognition network, p(z0) from the static covariates."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from ..brownian import standard_normal
+from .bound import log_normal
+
+
+class InitialState(nn.Module):
+    """Both laws are diagonal normals.
+
+    Args:
+        inputs: of the recognition network's summary.
+        latent: size of the state.
+        static: covariates that p(z0) may depend on.
+    """
+
+    def __init__(self, inputs: int, latent: int, static: int) -> None:
+        super().__init__()
+        self.posterior_head = nn.Linear(inputs, 2 * latent)
+        self.prior_raw = nn.Parameter(torch.zeros(2 * latent))
+        self.prior_static = nn.Linear(static, 2 * latent, bias=False) if static else None
+
+    def posterior(self, summary: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, inputs) -> mean and standard deviation (B, L) of q(z0 | x)."""
+        mean, raw = self.posterior_head(summary).chunk(2, dim=-1)
+        return mean, softplus(raw) + 1e-3
+
+    def prior(self, static: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C) -> mean and standard deviation (B, L) of p(z0)."""
+        raw = self.prior_raw.expand(*static.shape[:-1], -1)
+        if self.prior_static is not None:
+            raw = raw + self.prior_static(static)
+        mean, log_std = raw.chunk(2, dim=-1)
+        return mean, log_std.exp()
+
+    def divergence(self, z0: Tensor, mean: Tensor, std: Tensor, static: Tensor) -> Tensor:
+        """(B,) log q̄(z0) - log p(z0) at the sample, q's parameters detached: sticking the landing."""
+        prior_mean, prior_std = self.prior(static)
+        return log_normal(z0, mean.detach(), std.detach()) - log_normal(z0, prior_mean, prior_std)
+
+
+def draw(mean: Tensor, std: Tensor, *, seed: int, ids: Tensor) -> Tensor:
+    """A sample of the normals (B, L): a function of (seed, id)."""
+    return mean + std * standard_normal(mean.shape, seed=seed, ids=ids, device=mean.device)

@@ -1,0 +1,22 @@
+"""Sample paths of a model at any times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Latent sample paths and what the decoder makes of them, at the queried times.
+
+    Attributes:
+        latent: (samples, B, Q, L).
+        location: (samples, B, Q, F), the likelihoods' locations in scaled units (log rates for counts).
+        steps: of the solver, those of the longest series.
+    """
+
+    latent: Tensor
+    location: Tensor
+    steps: int

@@ -1,0 +1,113 @@
+"""What training, prediction, evaluation and the command line ask of a model of series."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from ..data import Batch, IrregularSeries, Scaler
+from ..nn import Decoder, Likelihoods, TimeFeatures
+from .bound import ELBO
+from .config import SeriesConfig
+from .defaults import config_for
+from .paths import Paths
+
+Model = TypeVar("Model", bound="SeriesModel")
+
+
+class SeriesModel(nn.Module, ABC):
+    """A model of irregular, partly observed series.
+
+    Everything random in it is a function of (seed, series), so that no result depends on the company of a
+    series in a batch.
+
+    Args:
+        config: sizes and time scales.
+        scaler: of the data it is fitted to; kept here because every output undoes it.
+    """
+
+    name: ClassVar[str]
+    """As in config.json, metrics.json and, with dashes, `--model`."""
+    config_type: ClassVar[type[SeriesConfig]] = SeriesConfig
+    decoder: Decoder
+
+    def __init__(self, config: SeriesConfig, scaler: Scaler) -> None:
+        super().__init__()
+        self.config, self.scaler = config, scaler
+        period = config.period / config.time_scale if config.period else None
+        self.time_features = TimeFeatures(period, phase=-config.start / config.time_scale)
+        self.likelihoods = Likelihoods(config.likelihoods)
+
+    @classmethod
+    def for_series(cls: type[Model], series: IrregularSeries, *, seed: int = 0, **options: Any) -> Model:
+        """A new model for a data set: `options` are those of `latentsde.models.config_for`, the weights a
+        function of `seed`.
+        """
+        config = config_for(series, cls.config_type, **options)
+        counts = {
+            n for n, family in zip(config.features, config.likelihoods, strict=True) if family == "poisson"
+        }
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return cls(config, Scaler.fit(series, counts))
+
+    @abstractmethod
+    def elbo(self, batch: Batch, *, seed: int, samples: int = 1, hidden_share: float = 0.0) -> ELBO:
+        """The bound on the log-likelihood of every series, estimated with `samples` posterior samples each;
+        the log-likelihood itself, with KLs of 0, for a model without latent randomness.
+
+        With `hidden_share` > 0 the model sees only a random part of the values whose likelihood is counted.
+        """
+
+    @abstractmethod
+    def posterior_paths(self, batch: Batch, queries: Tensor, *, samples: int, seed: int) -> Paths:
+        """Paths given a batch's observations at `queries` (B, Q), data times in increasing order,
+        anywhere.
+        """
+
+    @abstractmethod
+    def prior_paths(self, static: Tensor, ids: Tensor, queries: Tensor, *, samples: int, seed: int) -> Paths:
+        """Paths without observations at `queries` (B, Q), data times in increasing order, with scaled static
+        covariates (B, C); `ids` (B,) name the noise.
+        """
+
+    @property
+    def extra_width(self) -> int:
+        """What `extra` adds to the inputs of a network."""
+        return self.time_features.count + len(self.config.static)
+
+    def make_decoder(self, state: int) -> Decoder:
+        """A decoder of states (..., `state`) and of what `extra` tells it."""
+        return Decoder(state + self.extra_width, self.config.hidden, len(self.config.features))
+
+    def model_time(self, times: Tensor) -> Tensor:
+        """Data times to model times, 0 at `config.start`; float64."""
+        return (times.to(torch.float64) - self.config.start) / self.config.time_scale
+
+    def extra(self, t: Tensor, static: Tensor, shape: torch.Size) -> Tensor:
+        """What every network is told besides the state: time features of t (..., B) and the static
+        covariates, (*shape, E).
+        """
+        parts = [self.time_features(t).expand(*shape, -1)] if self.time_features.count else []
+        if static.shape[-1]:
+            parts.append(static.expand(*shape, -1))
+        return torch.cat(parts, dim=-1) if parts else static.new_zeros(*shape, 0)
+
+    def rows(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """As a recognition network reads a batch: values (B, T, F), model times (B, T), extra (B, T, E)."""
+        times = self.model_time(batch.times).to(batch.values.dtype)
+        values = self.likelihoods.encoder_values(batch.values) * batch.mask
+        return values, times, self.extra(times, batch.static.unsqueeze(1), times.shape)
+
+    def decode(self, z: Tensor, t: Tensor, static: Tensor) -> Tensor:
+        """Locations (..., B, F) of the likelihoods at states (..., B, L) and model times (..., B)."""
+        inputs = torch.cat([z, self.extra(t, static, z.shape[:-1])], dim=-1)
+        return self.decoder(inputs)
+
+    def log_likelihood(self, location: Tensor, batch: Batch) -> Tensor:
+        """(B, samples) of the observed values, given locations (B, samples, T, F)."""
+        log_prob = self.likelihoods.log_prob(location, batch.values.unsqueeze(1))
+        return torch.where(batch.mask.unsqueeze(1), log_prob, 0.0).sum((2, 3))
