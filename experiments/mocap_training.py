@@ -1,0 +1,189 @@
+"""Training of the motion-capture models: windows that begin anywhere, at any pace, of a growing length.
+
+Sixteen sequences teach a net of 150 inputs the sequences, not walking. What helps, measured on the validation
+sequences (see docs/results/latent-sde.md):
+
+* windows that begin at any frame: no net is told the time, so each is as good as the sequence itself;
+* windows played faster or slower, by a factor exp(N(0, pace²)): people differ in pace more than sixteen
+  sequences of one do, and a pace can be seen in three frames;
+* a horizon that grows from 20 frames to all, and a diffusion that starts small: a path of 300 random steps
+  otherwise predicts the mean pose for ever.
+
+Everything random in iteration k is a function of (seed, k), and a checkpoint is written with each validation:
+a run that was killed goes on to the same result.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+
+from experiments.mocap_model import GIVEN, SCALE, MocapModel
+from latentsde.brownian import derive_seed
+from latentsde.files import write_whole
+
+Score = Callable[[MocapModel], float]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained.
+
+    Attributes:
+        iterations, batch: windows a batch.
+        learning_rate: warmed up over 50 iterations, then along a cosine to a fortieth.
+        clip: largest norm of the gradient.
+        average: of the exponential average of the weights, which is what is validated and kept.
+        kl_weight, anneal: the weight of both divergences, and the iterations it takes to get there.
+        horizon, grow: frames of the longest window, and the iterations to grow to it from 20.
+        from_start: share of the windows that begin at frame 0.
+        pace: deviation of the logarithm of the windows' pace.
+        input_noise: deviation of the noise on the frames that the encoder sees, in deviations of the data.
+        weight_decay: of AdamW.
+        logit: of the diffusion at first.
+        stochastic: False for the latent ODE.
+    """
+
+    iterations: int = 2000
+    batch: int = 64
+    learning_rate: float = 1e-2
+    clip: float = 10.0
+    average: float = 0.995
+    kl_weight: float = 0.1
+    anneal: int = 500
+    horizon: int = 300
+    grow: int = 700
+    from_start: float = 0.5
+    pace: float = 0.1
+    input_noise: float = 0.0
+    weight_decay: float = 0.0
+    logit: float = -3.0
+    stochastic: bool = True
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model with the weights of its best validation, and how it got there.
+
+    Attributes:
+        history: (iteration, seconds, loss per frame, validation score) of every validation.
+    """
+
+    model: MocapModel
+    best_iteration: int
+    best_score: float
+    history: list[tuple[int, float, float, float]]
+
+
+def windows(
+    sequences: Tensor, recipe: Recipe, length: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """A batch (B, length, 50) of windows of `sequences` (N, T, 50), and (B, length) which frames are of the
+    sequence: the others, beyond its end, repeat its last.
+    """
+    count, last = recipe.batch, sequences.shape[1] - 1
+
+    def uniform() -> Tensor:
+        return torch.rand(count, generator=generator)
+
+    which = (uniform() * len(sequences)).long()
+    latest = max(0, last - max(20, length // 3))
+    start = torch.where(uniform() < recipe.from_start, 0.0, (uniform() * (latest + 1)).floor())
+    pace = torch.exp(recipe.pace * torch.randn(count, generator=generator))
+    at = start[:, None] + torch.arange(length) * pace[:, None]
+    before = at.clamp_max(last - 1e-3).floor().long()
+    share = (at.clamp_max(last) - before).unsqueeze(-1)
+    rows = which.unsqueeze(1)
+    frames = sequences[rows, before] * (1.0 - share) + sequences[rows, before + 1] * share
+    return frames, (at <= last).to(frames.dtype)
+
+
+def train(
+    sequences: Tensor,
+    recipe: Recipe,
+    *,
+    seed: int,
+    score: Score,
+    checkpoint: Path,
+    every: int = 100,
+    say: Callable[[str], object] = print,
+) -> Trained:
+    """Train on `sequences` (N, T, 50), degrees; the weights of the lowest `score` are kept.
+
+    Args:
+        score: of the averaged weights, every `every` iterations; it must not look at the test sequences.
+        checkpoint: a file to go on from and to leave behind.
+    """
+    model = MocapModel(stochastic=recipe.stochastic, logit=recipe.logit, seed=seed)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, weight_decay=recipe.weight_decay, fused=True)
+    averaged = copy.deepcopy(model)
+    state: dict[str, Any] = {"iteration": 0, "seconds": 0.0, "best": None, "best_score": math.inf}
+    state |= {"best_iteration": 0, "history": []}
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, weights_only=True)
+        model.load_state_dict(saved["model"])
+        averaged.load_state_dict(saved["averaged"])
+        optimizer.load_state_dict(saved["optimizer"])
+        state = saved["state"]
+    began, before = time.perf_counter(), state["seconds"]
+    for iteration in range(state["iteration"], recipe.iterations):
+        loss = _step(model, optimizer, sequences, recipe, iteration, derive_seed(seed, iteration))
+        _follow(averaged, model, min(recipe.average, (iteration + 1) / (iteration + 10)))
+        if (iteration + 1) % every and iteration + 1 < recipe.iterations:
+            continue
+        scored = score(averaged)
+        state |= {"iteration": iteration + 1, "seconds": before + time.perf_counter() - began}
+        state["history"].append((iteration + 1, round(state["seconds"], 1), loss, scored))
+        if scored < state["best_score"]:
+            state |= {"best_score": scored, "best_iteration": iteration + 1}
+            state["best"] = copy.deepcopy(averaged.state_dict())
+        content = {"model": model.state_dict(), "averaged": averaged.state_dict(), "state": state}
+        content["optimizer"] = optimizer.state_dict()
+        write_whole(checkpoint, lambda file, content=content: torch.save(content, file))
+        say(f"{iteration + 1:6d}  {state['seconds']:6.0f} s  loss {loss:8.3f}  validation {scored:7.3f}")
+    averaged.load_state_dict(state["best"])
+    history = [tuple(row) for row in state["history"]]
+    return Trained(averaged, state["best_iteration"], state["best_score"], history)
+
+
+def _step(
+    model: MocapModel,
+    optimizer: torch.optim.Optimizer,
+    sequences: Tensor,
+    recipe: Recipe,
+    iteration: int,
+    seed: int,
+) -> float:
+    """One update; the loss in nats per frame."""
+    generator = torch.Generator().manual_seed(derive_seed(seed, 0))
+    grown = 20 + (recipe.horizon - 20) * iteration / recipe.grow if iteration < recipe.grow else recipe.horizon
+    frames, mask = windows(sequences, recipe, int(grown), generator)
+    noise = torch.randn(frames[:, :GIVEN].shape, generator=generator)
+    given = frames[:, :GIVEN] + recipe.input_noise * SCALE * noise
+    parts = model.loss(given, frames, mask, seed=derive_seed(seed, 1))
+    weight = recipe.kl_weight * min(1.0, (iteration + 1) / recipe.anneal)
+    bound = parts.log_likelihood - weight * (parts.kl_initial + parts.kl_path)
+    loss = -(bound / mask.sum(1)).mean()
+    cosine = 0.5 * (1.0 + math.cos(math.pi * iteration / recipe.iterations))
+    for group in optimizer.param_groups:
+        group["lr"] = recipe.learning_rate * min(1.0, (iteration + 1) / 50) * (0.025 + 0.975 * cosine)
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    clip_grad_norm_(model.parameters(), recipe.clip)
+    optimizer.step()
+    return float(loss.detach())
+
+
+@torch.no_grad()
+def _follow(averaged: MocapModel, model: MocapModel, share: float) -> None:
+    for mean, value in zip(averaged.parameters(), model.parameters(), strict=True):
+        mean.lerp_(value, 1.0 - share)
