@@ -1,7 +1,7 @@
 """The latent SDE of Li, Wong, Chen & Duvenaud 2020 for motion capture: 11,605 parameters.
 
-An encoder reads the first three frames and nothing else, so that the posterior can be run at test time; no net
-is told the time, so that a walk may begin anywhere:
+An encoder reads the first three frames and nothing else, so that the posterior can be run at test time; no
+net is told the time, so that a walk may begin anywhere:
 
     (z0's mean and log-deviation, context c) = MLP(frames 1..3)            150-30-30-15
     posterior dz = f_q(z, c) dt + σ(z) dW,  prior dz = f_p(z) dt + σ(z) dW  9-30-6, 6-30-6, six nets 1-30-1
@@ -13,6 +13,7 @@ The latent ODE beside it has no diffusion, no prior drift and no context: 10,573
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -54,9 +55,6 @@ class Diffusion(nn.Module):
 class MocapModel(nn.Module):
     """Latent SDE, or with `stochastic=False` the latent ODE; the weights are a function of `seed`.
 
-    Drifts begin at 0 and the diffusion is one number at first: with PyTorch's usual weights a path of 300 steps
-    wanders off to where σ underflows, and ½∫|u|² to infinity.
-
     Args:
         logit: of the diffusion at first. Small: a path of 300 steps must first learn where it goes.
     """
@@ -75,9 +73,6 @@ class MocapModel(nn.Module):
             if stochastic:
                 self.prior_drift = mlp(LATENT, HIDDEN, LATENT)
                 self.diffusion = Diffusion(logit)
-            for drift in (self.drift, self.prior_drift) if stochastic else (self.drift,):
-                nn.init.zeros_(drift[-1].weight)
-                nn.init.zeros_(drift[-1].bias)
 
     def loss(self, given: Tensor, frames: Tensor, mask: Tensor, *, seed: int) -> Loss:
         """Of frames (B, T, 50) whose first three, as the encoder sees them, are `given` (B, 3, 50); `mask`
@@ -155,6 +150,6 @@ class _Flow:
 def mlp(*widths: int) -> nn.Sequential:
     """Linear layers with softplus between."""
     layers: list[nn.Module] = []
-    for narrow, wide in zip(widths, widths[1:], strict=False):
+    for narrow, wide in pairwise(widths):
         layers += [nn.Linear(narrow, wide), nn.Softplus()]
     return nn.Sequential(*layers[:-1])

@@ -84,6 +84,12 @@ class Trained:
     history: list[tuple[int, float, float, float]]
 
 
+def horizon(recipe: Recipe, iteration: int) -> int:
+    """Frames of a window: from 20 on by equal factors, so that most iterations are short, and cheap."""
+    grown = 20.0 * (recipe.horizon / 20.0) ** (iteration / recipe.grow) if recipe.grow else math.inf
+    return int(min(recipe.horizon, grown))
+
+
 def windows(
     sequences: Tensor, recipe: Recipe, length: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
@@ -165,8 +171,7 @@ def _step(
 ) -> float:
     """One update; the loss in nats per frame."""
     generator = torch.Generator().manual_seed(derive_seed(seed, 0))
-    grown = 20 + (recipe.horizon - 20) * iteration / recipe.grow if iteration < recipe.grow else recipe.horizon
-    frames, mask = windows(sequences, recipe, int(grown), generator)
+    frames, mask = windows(sequences, recipe, horizon(recipe, iteration), generator)
     noise = torch.randn(frames[:, :GIVEN].shape, generator=generator)
     given = frames[:, :GIVEN] + recipe.input_noise * SCALE * noise
     parts = model.loss(given, frames, mask, seed=derive_seed(seed, 1))
