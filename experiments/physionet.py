@@ -1,0 +1,241 @@
+"""PhysioNet 2012: the ICU stays of Rubanova, Chen & Duvenaud 2019 and of Zeng, Graf & Kwitt 2023.
+
+    python -m experiments.physionet --root DATA --task interpolation --models latent-sde --out runs/physionet
+
+DATA holds physionet2012/ (Silva et al. 2012; Open Data Commons Attribution License): 8,000 stays of 48 hours.
+36 features that vary in time; the four descriptors are left out, and the ventilator's switch, which is only
+ever on. Stays are split 80/20 at random; a tenth of the training stays is for early stopping. Errors are mean
+squared errors of the posterior's mean over observed values, every feature scaled to [0, 1] by its least and
+largest value of the whole data set.
+
+Tasks: "interpolation" as in the code of Rubanova et al.: all observations are given, and reconstructed.
+"extrapolation": the first 24 hours are given, the values after them predicted; in training too. "imputation":
+bins of 6 minutes; a share p of the rows is given, and the others are predicted (for p = 1 all are given and
+reconstructed).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from experiments.physionet_table import stays
+from experiments.physionet_table import table as long_table
+from experiments.seeds import Experiment, run
+from latentsde import IrregularSeries, TrainingConfig, fit
+from latentsde.errors import InputError
+from latentsde.files import write_json, write_whole
+from latentsde.models import SeriesModel, model_class, predict
+from latentsde.plotting.style import MODEL, grid, style
+
+TASKS = ("interpolation", "extrapolation", "imputation")
+HALF = 24.0  # hours
+DESCRIPTORS = ("age", "gender", "height", "icu_type")
+PUBLISHED = {
+    "interpolation": {
+        "rnn_vae": "5.930 ± .249",
+        "latent_ode_rnn_encoder": "3.907 ± .252",
+        "latent_ode": "2.118 ± .271",
+        "ode_rnn": "2.361 ± .086 (one step ahead)",
+        "gru_d": "3.384 ± .274 (one step ahead)",
+        "rnn_decay": "3.215 ± .276 (one step ahead)",
+    },
+    "extrapolation": {
+        "rnn_vae": "3.055 ± .145",
+        "latent_ode_rnn_encoder": "3.162 ± .052",
+        "latent_ode": "2.231 ± .029 (with a Poisson process 2.208 ± .050)",
+    },
+    "imputation": {"latent_sde": "p = .5: 3.14, p = 1: 1.55 (on homogeneous spaces)"},
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is fitted to what.
+
+    Attributes:
+        stays: of the 8,000, in order of their record numbers.
+        given: the share p of the rows, for imputation.
+    """
+
+    task: str = "interpolation"
+    models: tuple[str, ...] = ("latent_sde", "latent_ode", "ode_rnn", "rnn_vae")
+    stays: int = 8000
+    steps: int = 3000
+    batch: int = 64
+    latent: int = 16
+    hidden: int = 64
+    encoder: int = 64
+    given: float = 0.5
+    samples: int = 20
+
+
+def read(root: Path, out: Path, count: int, *, minutes: int) -> pd.DataFrame:
+    """Columns id, hours and the features, values averaged in bins of so many minutes; kept in `out`."""
+    cache = out / f"stays_{count}_{minutes}min.parquet"
+    if cache.exists():
+        return pd.read_parquet(cache)
+    archives = [root / "physionet2012" / f"set-{name}.tar.gz" for name in "ab"]
+    for archive in archives:
+        if not archive.exists():
+            raise InputError(
+                f"{archive} is missing; name the directory that holds physionet2012/ with --root"
+            )
+    records = pd.concat([s for archive in archives for s in stays(archive, count)], ignore_index=True)
+    records = records[records["id"].isin(records["id"].unique()[:count])]
+    records["hours"] = (np.floor(records["hours"] * 60 / minutes) * minutes / 60).round(6)
+    wide = long_table(records).drop(columns=list(DESCRIPTORS), errors="ignore")
+    write_whole(cache, lambda file: wide.to_parquet(file, index=False))
+    return wide
+
+
+def split(frame: pd.DataFrame, seed: int) -> tuple[IrregularSeries, IrregularSeries, IrregularSeries]:
+    """Training, validation and test stays: 72, 8 and 20 %."""
+    series = IrregularSeries.from_frame(frame, id="id", time="hours", time_unit="h")
+    train, validation, test = series.split((0.72, 0.08, 0.2), seed=seed)
+    return train, validation, test
+
+
+def questions(task: str, series: IrregularSeries, given: float) -> tuple[IrregularSeries, IrregularSeries]:
+    """(visible, to predict) of a task, rows aligned."""
+    if task == "extrapolation":
+        return series.hold_out_after(time=HALF)
+    if task == "interpolation" or given >= 1.0:
+        return series, series
+    rows = np.random.default_rng(0).random(series.n_rows) >= given
+    hidden = np.where(rows[:, None], series.values, np.nan)
+    return series.with_values(np.where(rows[:, None], np.nan, series.values)), series.with_values(hidden)
+
+
+def squared_error(
+    model: SeriesModel, visible: IrregularSeries, asked: IrregularSeries, ranges: np.ndarray, samples: int
+) -> dict[str, float]:
+    """Mean over the asked values of the squared error, features in units of `ranges` (F,)."""
+    rows = [asked.rows(s) for s in range(len(asked))]
+    kept = [np.flatnonzero(np.isfinite(asked.values[r]).any(1)) + r.start for r in rows]
+    total, count = np.zeros(len(ranges)), np.zeros(len(ranges))
+    told = predict(model, visible, [asked.times[k] for k in kept], samples=samples, seed=1)
+    for k, prediction in zip(kept, told, strict=True):
+        if len(k):
+            error = ((prediction.mean - asked.values[k]) / ranges) ** 2
+            total += np.nansum(error, 0)
+            count += np.isfinite(error).sum(0)
+    return {"mse": float(total.sum() / count.sum()), "values": int(count.sum())}
+
+
+def one(plan: Plan, seed: int, root: Path, out: Path) -> dict[str, Any]:
+    """Fit and score every model; what is finished in `out` is not done again."""
+    frame = read(root, out, plan.stays, minutes=6 if plan.task == "imputation" else 1)
+    parts = split(frame, seed=0)
+    values = np.concatenate([part.values for part in parts])
+    ranges = np.nanmax(values, 0) - np.nanmin(values, 0)
+    task = f"{plan.task}_{plan.given:g}" if plan.task == "imputation" else plan.task
+    return {
+        name: score(plan, name, seed, parts, ranges, out / "runs" / f"{task}_{name}_{seed}")
+        for name in plan.models
+    }
+
+
+def score(
+    plan: Plan,
+    name: str,
+    seed: int,
+    parts: tuple[IrregularSeries, IrregularSeries, IrregularSeries],
+    ranges: np.ndarray,
+    place: Path,
+) -> dict[str, Any]:
+    """Fit a model in `place`, going on from its last checkpoint, and predict the test stays."""
+    train, validation, test = parts
+    sizes = {"latent": plan.latent, "hidden": plan.hidden, "encoder": plan.encoder}
+    model = model_class(name).for_series(train, seed=seed, start=0.0, dt=1.0, **sizes)
+    config = TrainingConfig(
+        steps=plan.steps,
+        batch_size=plan.batch,
+        hidden_share=1.0 - plan.given if plan.task == "imputation" else 0.0,
+        hidden_after=HALF if plan.task == "extrapolation" else None,
+        weight_decay=0.05,
+        patience=0,
+        seed=seed,
+    )
+    result = fit(
+        model, train, validation=validation, out=place, config=config, resume=True, tensorboard=False
+    )
+    if (place / "score.json").exists():
+        known: dict[str, Any] = json.loads((place / "score.json").read_text(encoding="utf-8"))
+        return known
+    visible, asked = questions(plan.task, test, plan.given)
+    found = {
+        **squared_error(model.eval(), visible, asked, ranges, plan.samples),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "best_step": result.best_step,
+        "training_seconds": round(result.seconds, 1),
+        "elbo": result.best_elbo,
+    }
+    write_json(place / "score.json", found)
+    return found
+
+
+def table(plan: Plan, results: list[dict[str, Any]]) -> list[str]:
+    task = f"imputation, p = {plan.given:g}" if plan.task == "imputation" else plan.task
+    lines = [
+        f"| {task} | parameters | published, 1e-3 | ours, 1e-3 | training, s |",
+        "|---" * 5 + "|",
+    ]
+    for name in plan.models:
+        errors = np.array([row[name]["mse"] for row in results]) * 1e3
+        ours = f"{errors.mean():.3f}" + (f" ± {errors.std(ddof=1):.3f}" if len(errors) > 1 else " (one seed)")
+        seconds = np.mean([row[name]["training_seconds"] for row in results])
+        lines.append(
+            f"| {name.replace('_', ' ')} | {results[0][name]['parameters']:,} "
+            f"| {PUBLISHED[plan.task].get(name, '-')} | {ours} | {seconds:.0f} |"
+        )
+    return lines
+
+
+def draw(plan: Plan, results: list[dict[str, Any]]) -> Figure:
+    """Errors of all models, a dot a seed."""
+    with style():
+        figure, axes = grid(1, 1, width=4.5, height=0.4 + 0.3 * len(plan.models))
+        for place, name in enumerate(reversed(plan.models)):
+            errors = [row[name]["mse"] * 1e3 for row in results]
+            axes[0, 0].plot(errors, [place] * len(errors), "o", color=MODEL, ms=4)
+        labels = [name.replace("_", " ") for name in reversed(plan.models)]
+        axes[0, 0].set_yticks(range(len(labels)), labels)
+        axes[0, 0].set(xlabel="test MSE, 1e-3", title=f"PhysioNet 2012, {plan.task}")
+        axes[0, 0].set_xlim(left=0)
+    return figure
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--root", type=Path, required=True, help="directory that holds physionet2012/")
+    parser.add_argument("--task", choices=TASKS, default=TASKS[0])
+    parser.add_argument("--models", nargs="+", default=["latent-sde", "latent-ode", "ode-rnn", "rnn-vae"])
+    parser.add_argument("--given", type=float, default=0.5, help="the share p, for imputation")
+    parser.add_argument("--stays", type=int, default=8000)
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--out", type=Path, default=Path("runs/physionet"))
+    parser.add_argument("--page", type=Path, help="markdown page to put the tables into")
+    asked = parser.parse_args()
+    names = tuple(model_class(name).name for name in asked.models)
+    plan = Plan(asked.task, names, asked.stays, asked.steps, given=asked.given)
+    label = f"physionet_{plan.task}" + (f"_{plan.given:g}" if plan.task == "imputation" else "")
+
+    def run_seed(plan: Plan, seed: int) -> dict[str, Any]:
+        return one(plan, seed, asked.root, asked.out)
+
+    run(Experiment(label, plan, run_seed, table, draw), asked.seeds, asked.out, asked.page)
+
+
+if __name__ == "__main__":
+    main()
