@@ -90,8 +90,8 @@ SETUPS = {
     ),
 }
 BASE = {
-    1: Recipe(iterations=1200, grow=400),
-    2: Recipe(iterations=1200, grow=400, horizon=120, from_start=0.0),
+    1: Recipe(),
+    2: Recipe(horizon=120, from_start=0.0),
 }
 SEARCH: dict[str, dict[str, Any]] = {
     "base": {},

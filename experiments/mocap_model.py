@@ -48,8 +48,10 @@ class Diffusion(nn.Module):
         self.logit = nn.Parameter(torch.full((LATENT,), logit))
 
     def forward(self, z: Tensor) -> Tensor:
-        hidden = softplus(z.unsqueeze(-1) * self.inner + self.inner_bias)
-        return torch.sigmoid((hidden * self.outer).sum(-1) + self.logit)
+        states = z.reshape(-1, LATENT, 1).transpose(0, 1)
+        hidden = softplus(torch.baddbmm(self.inner_bias.unsqueeze(1), states, self.inner.unsqueeze(1)))
+        logit = torch.bmm(hidden, self.outer.unsqueeze(-1)).squeeze(-1).t() + self.logit
+        return torch.sigmoid(logit).view_as(z)
 
 
 class MocapModel(nn.Module):

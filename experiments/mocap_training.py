@@ -54,14 +54,14 @@ class Recipe:
     """
 
     iterations: int = 2000
-    batch: int = 64
+    batch: int = 32
     learning_rate: float = 1e-2
     clip: float = 10.0
     average: float = 0.995
     kl_weight: float = 0.1
     anneal: int = 500
     horizon: int = 300
-    grow: int = 700
+    grow: int = 1200
     from_start: float = 0.5
     pace: float = 0.1
     input_noise: float = 0.0
