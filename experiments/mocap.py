@@ -97,6 +97,8 @@ SEARCH: dict[str, dict[str, Any]] = {
     "base": {},
     "pace .15": {"pace": 0.15},
     "pace .06": {"pace": 0.06},
+    "drifts 60 wide": {"width": 60},
+    "4,000 iterations": {"iterations": 4000, "grow": 2000},
     "no pace": {"pace": 0.0},
     "KL weight 1": {"kl_weight": 1.0},
     "noise on the frames read, .1": {"input_noise": 0.1},

@@ -58,22 +58,25 @@ class MocapModel(nn.Module):
     """Latent SDE, or with `stochastic=False` the latent ODE; the weights are a function of `seed`.
 
     Args:
+        width: of the drifts' hidden layer, 30 in the paper.
         logit: of the diffusion at first. Small: a path of 300 steps must first learn where it goes.
     """
 
     noise_type, sde_type = "diagonal", "ito"
 
-    def __init__(self, *, stochastic: bool = True, logit: float = -3.0, seed: int = 0) -> None:
+    def __init__(
+        self, *, stochastic: bool = True, logit: float = -3.0, width: int = HIDDEN, seed: int = 0
+    ) -> None:
         super().__init__()
         self.stochastic = stochastic
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.encoder = mlp(GIVEN * FEATURES, HIDDEN, HIDDEN, 2 * LATENT + CONTEXT)
             self.decoder = mlp(LATENT, HIDDEN, HIDDEN, 2 * FEATURES)
-            self.drift = mlp(LATENT + (CONTEXT if stochastic else 0), HIDDEN, LATENT)
+            self.drift = mlp(LATENT + (CONTEXT if stochastic else 0), width, LATENT)
             self.prior_initial = nn.Parameter(torch.zeros(2 * LATENT))
             if stochastic:
-                self.prior_drift = mlp(LATENT, HIDDEN, LATENT)
+                self.prior_drift = mlp(LATENT, width, LATENT)
                 self.diffusion = Diffusion(logit)
 
     def loss(self, given: Tensor, frames: Tensor, mask: Tensor, *, seed: int) -> Loss:

@@ -51,6 +51,7 @@ class Recipe:
         weight_decay: of AdamW.
         logit: of the diffusion at first.
         stochastic: False for the latent ODE.
+        width: of the drifts' hidden layer.
     """
 
     iterations: int = 2000
@@ -68,6 +69,7 @@ class Recipe:
     weight_decay: float = 0.0
     logit: float = -3.0
     stochastic: bool = True
+    width: int = 30
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def train(
         score: of the averaged weights, every `every` iterations; it must not look at the test sequences.
         checkpoint: a file to go on from and to leave behind.
     """
-    model = MocapModel(stochastic=recipe.stochastic, logit=recipe.logit, seed=seed)
+    model = MocapModel(stochastic=recipe.stochastic, logit=recipe.logit, width=recipe.width, seed=seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, weight_decay=recipe.weight_decay, fused=True)
     averaged = copy.deepcopy(model)
     state: dict[str, Any] = {"iteration": 0, "seconds": 0.0, "best": None, "best_score": math.inf}

@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.physionet_table import stays
+from experiments.physionet_table import records
 from experiments.physionet_table import table as long_table
 from experiments.seeds import Experiment, run
 from latentsde import IrregularSeries, TrainingConfig, fit
@@ -88,10 +88,10 @@ def read(root: Path, out: Path, count: int, *, minutes: int) -> pd.DataFrame:
             raise InputError(
                 f"{archive} is missing; name the directory that holds physionet2012/ with --root"
             )
-    records = pd.concat([s for archive in archives for s in stays(archive, count)], ignore_index=True)
-    records = records[records["id"].isin(records["id"].unique()[:count])]
-    records["hours"] = (np.floor(records["hours"] * 60 / minutes) * minutes / 60).round(6)
-    wide = long_table(records).drop(columns=list(DESCRIPTORS), errors="ignore")
+    measured = pd.concat([records(archive, count) for archive in archives], ignore_index=True)
+    measured = measured[measured["id"].isin(measured["id"].unique()[:count])]
+    measured["hours"] = (np.floor(measured["hours"] * 60 / minutes) * minutes / 60).round(6)
+    wide = long_table(measured).drop(columns=list(DESCRIPTORS), errors="ignore")
     write_whole(cache, lambda file: wide.to_parquet(file, index=False))
     return wide
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import io
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -25,30 +24,32 @@ DESCRIPTORS = {"Age": "age", "Gender": "gender", "Height": "height", "ICUType": 
 LEFT_OUT = ("RecordID", "MechVent")
 
 
-def stays(archive: Path, count: int) -> Iterator[pd.DataFrame]:
-    """The first `count` stays of an archive by record number: columns id, hours, Parameter, Value."""
+def records(archive: Path, count: int) -> pd.DataFrame:
+    """The measurements of the first `count` stays by record number: columns id, hours, Parameter, Value."""
+    lines = ["id,Time,Parameter,Value"]
     with tarfile.open(archive) as tar:
         members = sorted((m for m in tar.getmembers() if m.name.endswith(".txt")), key=lambda m: m.name)
         for member in members[:count]:
             file = tar.extractfile(member)
             assert file is not None
-            stay = pd.read_csv(io.BytesIO(file.read()))
-            clock = stay["Time"].str.split(":", expand=True).astype(int)
-            stay["hours"] = (clock[0] + clock[1] / 60).round(6)
-            stay["id"] = Path(member.name).stem
-            yield stay[["id", "hours", "Parameter", "Value"]]
+            stay = Path(member.name).stem
+            lines += [f"{stay},{line}" for line in file.read().decode().splitlines()[1:] if line]
+    frame = pd.read_csv(io.StringIO("\n".join(lines)), dtype={"id": str})
+    clock = frame["Time"].str.split(":", expand=True).astype(int)
+    frame["hours"] = (clock[0] + clock[1] / 60).round(6)
+    return frame[["id", "hours", "Parameter", "Value"]]
 
 
-def table(records: pd.DataFrame) -> pd.DataFrame:
+def table(measured: pd.DataFrame) -> pd.DataFrame:
     """One row for each stay and minute, one column for each parameter."""
     # Unknown, and lines whose parameter is blank.
-    records = records[(records["Value"] != -1) & records["Parameter"].notna()]
-    records = records[~records["Parameter"].isin(LEFT_OUT)]
-    described = records["Parameter"].isin(list(DESCRIPTORS))
-    wide = records[~described].pivot_table(
+    measured = measured[(measured["Value"] != -1) & measured["Parameter"].notna()]
+    measured = measured[~measured["Parameter"].isin(LEFT_OUT)]
+    described = measured["Parameter"].isin(list(DESCRIPTORS))
+    wide = measured[~described].pivot_table(
         index=["id", "hours"], columns="Parameter", values="Value", aggfunc="mean"
     )
-    static = records[described].pivot_table(index="id", columns="Parameter", values="Value", aggfunc="first")
+    static = measured[described].pivot_table(index="id", columns="Parameter", values="Value", aggfunc="first")
     wide.columns = wide.columns.str.lower()
     return wide.reset_index().merge(static.rename(columns=DESCRIPTORS).reset_index(), on="id", how="left")
 
@@ -63,7 +64,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
     archive = asked.root / "physionet2012" / f"set-{asked.set}.tar.gz"
-    wide = table(pd.concat(stays(archive, asked.stays), ignore_index=True))
+    wide = table(records(archive, asked.stays))
     wide.to_csv(asked.out, index=False, float_format="%.6g")
     features = wide.columns.difference(["id", "hours", *DESCRIPTORS.values()])
     missing = wide[features].isna().to_numpy().mean()
