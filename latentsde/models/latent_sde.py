@@ -12,6 +12,7 @@ where the bars mark what sticking the landing detaches (see `latentsde.girsanov`
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +23,7 @@ from ..brownian import AlignedPath, derive_seed, standard_normal
 from ..data import Batch, IrregularSeries, Scaler
 from ..girsanov import BridgedPathKL
 from ..nn import MLP, BackwardEncoder, Context, Likelihoods, TimeFeatures
-from ..solvers import ConstantStep, solve
+from ..solvers import ConstantStep, Solution, solve
 from ..solvers.grid import read_times
 from .config import LatentSDEConfig
 from .defaults import config_for
@@ -140,6 +141,49 @@ class LatentSDE(nn.Module):
         inputs = torch.cat([z, self.extra(t, static, z.shape[:-1])], dim=-1)
         return self.decoder_linear(inputs) + self.decoder_network(inputs)
 
+    def observed_times(self, batch: Batch) -> Tensor:
+        """(B, T) float64 model times of a batch's rows.
+
+        Of other series than those fitted to, what was observed before the start counts as observed there.
+        """
+        return self.model_time(batch.times).clamp_min(0.0)
+
+    def solve_posterior(
+        self,
+        context: Context,
+        static: Tensor,
+        z0: Tensor,
+        observed: Tensor,
+        ids: Tensor,
+        *,
+        seed: int,
+        sticking_the_landing: bool = True,
+        sampled: Sequence[Tensor] = (),
+    ) -> Solution:
+        """The posterior from z0 (B, L) at time 0 through model times `observed` (B, T); its functional is the
+        path KL, of which `latentsde.PathKL` describes the options. The noise is a function of (seed, ids).
+        """
+        times = torch.cat([torch.zeros_like(observed[:, :1]), observed], dim=1).t().cpu()
+        dt = self.config.dt / self.config.time_scale
+        grid = ConstantStep(dt).grid(read_times(times, len(ids)))
+        path = AlignedPath(z0.shape, grid.points, seed=seed, ids=ids, device=z0.device)
+        posterior = BridgedPathKL(
+            PosteriorSDE(self, context, static),
+            sticking_the_landing=sticking_the_landing,
+            vectorized=True,
+            sampled=sampled,
+        )
+        return solve(posterior, z0, times, dt=dt, path=path, method="bridged_euler")
+
+    def log_likelihood(self, z: Tensor, batch: Batch) -> Tensor:
+        """(B, S) log p(x | z), summed over the observed values, of S paths (B, S, T, L) at the batch's
+        times.
+        """
+        t = self.observed_times(batch).to(z.dtype)[:, None].expand(z.shape[:-1])
+        location = self.decode(z, t, batch.static[:, None, None])
+        log_prob = self.likelihoods.log_prob(location, batch.values.unsqueeze(1))
+        return torch.where(batch.mask.unsqueeze(1), log_prob, 0.0).sum((2, 3))
+
     def elbo(self, batch: Batch, *, seed: int, samples: int = 1, hidden_share: float = 0.0) -> ELBO:
         """The bound, estimated with `samples` posterior paths a series; the noise is a function of (seed,
         series) alone.
@@ -149,7 +193,6 @@ class LatentSDE(nn.Module):
         is counted: q is any function of the data, so the bound holds, and q learns to do with less.
         """
         code = self.encode(hide(batch, hidden_share, seed=derive_seed(seed, 2)) if hidden_share else batch)
-        count = len(batch) * samples
         ids = sample_ids(batch.ids, samples)
         mean, std = code.mean.repeat_interleave(samples, 0), code.std.repeat_interleave(samples, 0)
         static = code.static.repeat_interleave(samples, 0)
@@ -158,28 +201,17 @@ class LatentSDE(nn.Module):
         prior_mean, prior_std = self.prior(static)
         kl_initial = _log_normal(z0, mean.detach(), std.detach()) - _log_normal(z0, prior_mean, prior_std)
 
-        # Of other series than those fitted to, what was observed before the start counts as observed there.
-        observed = self.model_time(batch.times).clamp_min(0.0)
-        times = torch.cat([torch.zeros_like(observed[:, :1]), observed], dim=1).t().cpu()
-        times = times.repeat_interleave(samples, 1)
-        dt = self.config.dt / self.config.time_scale
-        grid = ConstantStep(dt).grid(read_times(times, count))
-        path = AlignedPath(z0.shape, grid.points, seed=derive_seed(seed, 1), ids=ids, device=z0.device)
-        posterior = BridgedPathKL(PosteriorSDE(self, code.context.repeat(samples), static), vectorized=True)
-        solution = solve(posterior, z0, times, dt=dt, path=path, method="bridged_euler")
+        observed = self.observed_times(batch)
+        context, times = code.context.repeat(samples), observed.repeat_interleave(samples, 0)
+        solution = self.solve_posterior(context, static, z0, times, ids, seed=derive_seed(seed, 1))
         assert solution.functional is not None
-
         z = solution.ys[1:].transpose(0, 1).unflatten(0, (len(batch), samples))  # (B, S, T, L)
-        t = observed.to(z.dtype)[:, None].expand(z.shape[:-1])
-        location = self.decode(z, t, batch.static[:, None, None])
-        log_prob = self.likelihoods.log_prob(location, batch.values.unsqueeze(1))
-        masked = torch.where(batch.mask.unsqueeze(1), log_prob, 0.0)
 
         def per_series(values: Tensor) -> Tensor:
             return values.unflatten(0, (len(batch), samples)).mean(1)
 
         return ELBO(
-            log_likelihood=masked.sum((2, 3)).mean(1),
+            log_likelihood=self.log_likelihood(z, batch).mean(1),
             kl_initial=per_series(kl_initial),
             kl_path=per_series(solution.functional[-1]),
             observed=batch.mask.sum((1, 2)),
