@@ -108,34 +108,38 @@ class LinearSDEObservations(dist.TorchDistribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """(*batch,) of values (*batch, T, p), nats; what is masked may hold anything."""
         decay, shift, spread = self.transitions()
-        everything = value.new_ones(value.shape, dtype=torch.bool)
-        observed = everything if self.observed is None else self.observed
-        observed = observed.expand(value.shape)
         mean, covariance = self.initial_mean, self.initial_covariance
-        total = value.new_zeros(())
+        noise, errors, variances = self.noise.square(), [], []
         for k in range(value.shape[-2]):
             if k:
-                mean = (decay[..., k - 1, :, :] @ mean[..., None]).squeeze(-1) + shift[..., k - 1, :]
                 step = decay[..., k - 1, :, :]
+                mean = (step @ mean[..., None]).squeeze(-1) + shift[..., k - 1, :]
                 covariance = step @ covariance @ step.mT + spread[..., k - 1, :, :]
-            there = observed[..., k, :]
-            # A component that was not observed sees nothing of the state, with unit noise around zero: it
-            # changes nothing but a constant.
-            seen = torch.where(there[..., None], self.observation, 0.0)
-            variance = torch.where(there, self.noise.square(), 1.0)
-            error = torch.where(there, value[..., k, :] - (seen @ mean[..., None]).squeeze(-1), 0.0)
-            gained = seen @ covariance
-            root, failed = torch.linalg.cholesky_ex(gained @ seen.mT + torch.diag_embed(variance))
-            whitened = torch.linalg.solve_triangular(root, error[..., None], upper=False)
-            gain = torch.linalg.solve_triangular(root, gained, upper=False)
-            total = total - 0.5 * whitened.square().sum((-2, -1))
-            total = total - root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-            total = total - 0.5 * math.log(2.0 * math.pi) * there.sum(-1)
-            # Where a sampler tries absurd parameters and rounding leaves no covariance.
-            total = torch.where(failed > 0, -torch.inf, total)
-            mean = mean + (gain.mT @ whitened).squeeze(-1)
-            covariance = covariance - gain.mT @ gain
-        return total
+            # The components of an observation have independent noise, so one after the other will do, and
+            # no matrix has to be inverted.
+            for i in range(value.shape[-1]):
+                seen = self.observation[..., i, :]
+                joint = (covariance @ seen[..., None]).squeeze(-1)
+                variance = (joint * seen).sum(-1) + noise[..., i]
+                error = value[..., k, i] - (mean * seen).sum(-1)
+                gain = joint / variance[..., None]
+                if self.observed is not None:
+                    there = self.observed[..., k, i]
+                    error = torch.where(there, error, 0.0)
+                    variance = torch.where(there, variance, 1.0)
+                    gain = torch.where(there[..., None], gain, 0.0)
+                mean = mean + gain * error[..., None]
+                covariance = covariance - gain[..., :, None] * joint[..., None, :]
+                errors.append(error)
+                variances.append(variance)
+        error, variance = (torch.stack(torch.broadcast_tensors(*x), -1) for x in (errors, variances))
+        terms = error.square() / variance + variance.log()
+        count: Any = error.shape[-1]
+        if self.observed is not None:
+            count = self.observed.expand(*self.observed.shape[:-2], *self.event_shape).sum((-2, -1))
+        total = -0.5 * (terms.sum(-1) + count * math.log(2.0 * math.pi))
+        # Where a sampler tries absurd parameters and rounding leaves no variance.
+        return torch.where((variance > 0).all(-1), total, -torch.inf)
 
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
         """Of state and noise, from torch's default generator; masked components are sampled too."""

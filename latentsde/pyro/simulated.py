@@ -11,13 +11,20 @@ from typing import Any
 import pyro
 import pyro.distributions as dist
 import torch
+from pyro.ops.integrator import register_exception_handler
 from torch import Tensor
 
 from ..brownian import Increments
-from ..solvers import ConstantStep, solve
+from ..solvers import ConstantStep, NotFinite, solve
 from ..solvers.equation import Equation
 from ..solvers.grid import read_times
 from .batching import flattened, times_last
+
+# HMC tries parameters under which an SDE explodes; by Pyro's own register such a proposal is then rejected
+# and not the end of the run.
+register_exception_handler(
+    "latentsde_not_finite", lambda error: isinstance(error, NotFinite), warn_on_overwrite=False
+)
 
 
 class GivenIncrements:
