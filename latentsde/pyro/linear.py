@@ -136,7 +136,8 @@ class LinearSDEObservations(dist.TorchDistribution):
         terms = error.square() / variance + variance.log()
         count: Any = error.shape[-1]
         if self.observed is not None:
-            count = self.observed.expand(*self.observed.shape[:-2], *self.event_shape).sum((-2, -1))
+            count = self.observed.expand(*self.observed.shape[:-2], *self.event_shape)
+            count = count.to(error.dtype).sum((-2, -1))
         total = -0.5 * (terms.sum(-1) + count * math.log(2.0 * math.pi))
         # Where a sampler tries absurd parameters and rounding leaves no variance.
         return torch.where((variance > 0).all(-1), total, -torch.inf)

@@ -32,7 +32,8 @@ class GivenIncrements:
 
     Args:
         points: float64 (steps + 1,) or (steps + 1, batch), the points of the solver's grid.
-        W: (steps, batch, ...) W(points[k + 1]) - W(points[k]); may ask for a gradient.
+        W: (steps, batch, ...) W(points[k + 1]) - W(points[k]); may ask for a gradient, which `solve` takes
+            with adjoint="direct" alone: the others go over the noise again, off the tape.
 
     It knows its grid alone: other times are a ValueError. It has no Lévy area.
     """
@@ -69,8 +70,13 @@ def simulated_path(
         ts: (times,) for all, or (times, *batch).
         dt: the largest step. Every step has its latent normals, so there are span / dt of them a channel.
         event_dim: how many axes of z0 belong to the state of one path.
-        options: others of `latentsde.solve`, such as `method`.
+        options: others of `latentsde.solve`, such as `method`; adjoint="direct" alone has the gradient of the
+            noise.
     """
+    if options.get("adjoint", "direct") != "direct":
+        raise ValueError(
+            'simulated_path takes adjoint="direct" alone: no other one has the gradient of the noise'
+        )
     flat, start, times, batch = flattened(sde, z0, ts, event_dim)
     points = ConstantStep(dt).grid(read_times(times, len(start))).points
     t0 = points[0].to(start.device, start.dtype)
