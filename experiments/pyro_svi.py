@@ -1,8 +1,9 @@
 """SVI of a latent SDE in Pyro with a prior over its parameters, beside the exact posterior.
 
-Ornstein-Uhlenbeck series dz = -θ z dt + σ dW, observed with known noise at random times; θ and σ are log-normal
-a priori and shared by all series, which the plate subsamples. Given θ and σ the guide is the prior pulled
-towards learned targets, one for each observation; its path KL enters by `latentsde.pyro.posterior_path`.
+Ornstein-Uhlenbeck series dz = -θ z dt + σ dW, observed with known noise at random times; θ and σ are
+log-normal a priori and shared by all series, which the plate subsamples. Given θ and σ the guide is the prior
+pulled towards learned targets, one for each observation; its path KL enters by
+`latentsde.pyro.posterior_path`.
 The exact posterior and evidence come from quadrature over θ and σ with a Kalman filter.
 
     python experiments/pyro_svi.py                      about one minute on one core
@@ -200,9 +201,7 @@ def main() -> None:
 
     print(f"{'':8}{'truth':>8}{'exact posterior':>20}{'SVI':>20}")
     for k, (name, truth) in enumerate((("theta", THETA), ("sigma", SIGMA))):
-        print(
-            f"{name:8}{truth:8.2f}{mean[k]:12.3f} ± {deviation[k]:.3f}{found[k]:12.3f} ± {spread[k]:.3f}"
-        )
+        print(f"{name:8}{truth:8.2f}{mean[k]:12.3f} ± {deviation[k]:.3f}{found[k]:12.3f} ± {spread[k]:.3f}")
     error = bounds.std() / math.sqrt(len(bounds))
     print(f"log evidence {evidence:.2f}, ELBO {bounds.mean():.2f} ± {error:.2f} (standard error), nats")
     print(

@@ -1,4 +1,4 @@
-"""An Ornstein-Uhlenbeck process under Euler's method, observed with normal noise: all of it is known exactly."""
+"""An Ornstein-Uhlenbeck process under Euler's method, observed with normal noise: all is known exactly."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class Chain:
 class ExactPosterior(Chain):
     """The chain given the observations: the backward information filter in closed form.
 
-    After step k all that is still to be seen has likelihood exp(-Λ z²/2 + η z). A step of the prior with decay
-    A and variance q then has mean s² (A z + q η) and variance s² q, s² = 1 / (1 + q Λ). `shift` (steps,) is
-    added to η: a parameter whose exact value is 0.
+    After step k all that is still to be seen has likelihood exp(-Λ z²/2 + η z). A step of the prior with
+    decay A and variance q then has mean s² (A z + q η) and variance s² q, s² = 1 / (1 + q Λ). `shift`
+    (steps,) is added to η: a parameter whose exact value is 0.
     """
 
     def __init__(self, theta: Tensor, sigma: Tensor, values: Tensor, shift: Tensor) -> None:
