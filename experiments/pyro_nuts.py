@@ -5,7 +5,7 @@ dz = -θ z dt + σ dW is observed with known noise at random times. Once a Kalma
 latent variables beside them and `latentsde.solve` makes the path (`latentsde.pyro.simulated_path`), as one
 would for a nonlinear SDE. Both must agree with quadrature.
 
-    python experiments/pyro_nuts.py                     about a minute and a half on one core
+    python experiments/pyro_nuts.py                     about a minute on one core
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--observations", type=int, default=8)
-    parser.add_argument("--samples", type=int, default=300)
-    parser.add_argument("--warmup", type=int, default=150)
+    parser.add_argument("--samples", type=int, default=200)
+    parser.add_argument("--warmup", type=int, default=100)
     parser.add_argument("--dt", type=float, default=0.25)
     options = parser.parse_args()
     torch.set_num_threads(1)

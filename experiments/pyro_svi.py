@@ -6,7 +6,7 @@ pulled towards learned targets, one for each observation; its path KL enters by
 `latentsde.pyro.posterior_path`.
 The exact posterior and evidence come from quadrature over θ and σ with a Kalman filter.
 
-    python experiments/pyro_svi.py                      about one minute on one core
+    python experiments/pyro_svi.py                      less than a minute on one core
 """
 
 from __future__ import annotations
@@ -175,8 +175,8 @@ def main() -> None:
     parser.add_argument("--series", type=int, default=20)
     parser.add_argument("--observations", type=int, default=10)
     parser.add_argument("--batch", type=int, default=10, help="series in a step of SVI")
-    parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--dt", type=float, default=0.1)
+    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--dt", type=float, default=0.05)
     options = parser.parse_args()
     torch.set_num_threads(1)
     pyro.set_rng_seed(options.seed)

@@ -10,6 +10,7 @@ import pyro
 import pyro.distributions as dist
 import torch
 from pyro import poutine
+from pyro.params import param_with_module_name
 from torch import Tensor, nn
 from torch.distributions import constraints
 
@@ -36,8 +37,8 @@ class LatentSDEProgram:
     with the ELBO of `LatentSDE.elbo`, same numbers for the same seed, and w the parameters under `priors`.
 
     Args:
-        latent_sde: trained in place. Its parameters are `pyro.param`s named `name` + "$$$..."; of another
-            model under the same name the parameter store still holds the old ones: `pyro.clear_param_store`.
+        latent_sde: trained in place. Its parameters are `pyro.param`s named `name` + "$$$...": one model for
+            a name, until `pyro.clear_param_store`.
         size: how many series there are; a batch of B of them counts size / B times, so that priors over
             global parameters are weighed against all data.
         priors: parameter name (as in `latent_sde.named_parameters()`) -> Pyro distribution over real numbers,
@@ -81,7 +82,7 @@ class LatentSDEProgram:
 
     def model(self, batch: Batch, seed: int | None = None, kl_weight: float = 1.0) -> None:
         """The prior and the likelihood of a batch."""
-        pyro.module(self.name, self.latent_sde)
+        self._register()
         values = {key: pyro.sample(f"{self.name}.{key}", self._prior(key)) for key in self.priors}
 
         def run(latent_sde: LatentSDE) -> None:
@@ -101,7 +102,7 @@ class LatentSDEProgram:
 
     def guide(self, batch: Batch, seed: int | None = None, kl_weight: float = 1.0) -> None:
         """The recognition network's posterior of a batch, and that of the parameters under priors."""
-        pyro.module(self.name, self.latent_sde)
+        self._register()
         values = {key: pyro.sample(f"{self.name}.{key}", self._posterior(key)) for key in self.priors}
         seed = drawn_seed() if seed is None else seed
 
@@ -129,6 +130,20 @@ class LatentSDEProgram:
                 pyro.factor(f"{self.name}.z_kl", solution.functional[-1], has_rsample=True)
 
         self._with(values, run)
+
+    def _register(self) -> None:
+        """The parameters in Pyro's store; ValueError where it holds another model's under this name, which
+        an optimiser would then train in vain.
+        """
+        pyro.module(self.name, self.latent_sde)
+        store: Any = pyro.get_param_store()
+        for key, value in self.latent_sde.named_parameters():
+            full = param_with_module_name(self.name, key)
+            if full in store and store[full].unconstrained() is not value:
+                raise ValueError(
+                    f"Pyro's parameter store holds other parameters under {self.name!r}: "
+                    "pyro.clear_param_store() first, or give this one another name"
+                )
 
     @contextmanager
     def _series(self, batch: Batch) -> Iterator[None]:

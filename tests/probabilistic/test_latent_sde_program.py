@@ -66,7 +66,7 @@ def test_the_kl_weight_is_that_of_the_bound() -> None:
 
 
 def test_without_sticking_the_landing_value_and_gradient_are_others() -> None:
-    (program, batch), (plain, _) = setting(), setting(sticking_the_landing=False)
+    (program, batch), (plain, _) = setting(), setting(sticking_the_landing=False, name="plain")
     first, second = loss(program, batch, seed=5), loss(plain, batch, seed=5)
     first.backward()
     second.backward()
@@ -138,6 +138,10 @@ def test_what_does_not_fit_is_refused() -> None:
         elbo.differentiable_loss(program.model, program.guide, batch)
     with pytest.raises(ValueError, match="no parameter"):
         setting(priors={"sigma": dist.Normal(0.0, 1.0)})
+    loss(program, batch)
+    other, _ = setting()
+    with pytest.raises(ValueError, match="clear_param_store"):
+        loss(other, batch)
     program.size = 3
     with pytest.raises(ValueError, match="size counts all series"):
         program.guide(batch)
