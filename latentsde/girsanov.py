@@ -34,6 +34,10 @@ class PathKL:
             mean is the same.
         vectorized: f, g and the prior drift accept a leading axis of steps in t and z; the functional is then
             evaluated for many steps at once.
+        sampled: tensors that f was computed from and that are drawn like the path itself, such as global
+            parameters with a variational posterior. Sticking the landing then keeps their gradient in u, as
+            it keeps that of z: it differentiates log q through its arguments, and they are among them.
+            Without them the gradient is as unbiased, but its variance at the true posterior is not zero.
 
     With additive or general noise u is the least-norm solution of g u = f_q - f_p; where there is none, the
     two laws are singular to each other and the KL is infinite, which this does not see.
@@ -46,6 +50,7 @@ class PathKL:
         *,
         sticking_the_landing: bool = True,
         vectorized: bool = False,
+        sampled: Sequence[Tensor] = (),
     ) -> None:
         if prior_drift is None and not hasattr(posterior, "h"):
             raise ValueError("PathKL needs a prior drift: give prior_drift, or a posterior with h(t, y)")
@@ -58,6 +63,7 @@ class PathKL:
         self.prior_drift = posterior.h if prior_drift is None else prior_drift
         self.sticking_the_landing = sticking_the_landing
         self.functional_vectorized = vectorized
+        self.sampled = tuple(value for value in sampled if value.requires_grad)
         self.noise_type, self.sde_type = posterior.noise_type, posterior.sde_type
         self.additive = getattr(posterior, "additive", False)
         self._start: tuple[Tensor, Any] | None = None
@@ -109,7 +115,7 @@ class PathKL:
             # Off the tape there is nothing to detach, and the posterior need not be evaluated again.
             on_tape = torch.is_grad_enabled()
             frozen = (
-                self._control(_state_gradient_only(self.posterior.f, t, y) - prior, diffusion, leading)
+                self._control(self._frozen(self.posterior.f, t, y) - prior, diffusion, leading)
                 if on_tape
                 else u
             )
@@ -126,6 +132,11 @@ class PathKL:
         diffusion = self.posterior.g(t, y) if diffusion is None else diffusion
         drift = self.posterior.f(t, y) if drift is None else drift
         return drift, diffusion, self.prior_drift(t, y)
+
+    def _frozen(self, field: Any, t: Tensor, y: Tensor) -> Tensor:
+        """field(t, y) as a function of y and of what is sampled alone."""
+        frozen: Tensor = _ArgumentGradientOnly.apply(field, t, self.sampled, y, *self.sampled)
+        return frozen
 
     def _control(self, difference: Tensor, diffusion: Tensor, leading: int) -> Tensor:
         if self.noise_type == "diagonal":
@@ -177,8 +188,8 @@ class BridgedPathKL(PathKL):
         landed = s * draw
         if self.sticking_the_landing and torch.is_grad_enabled():
             # The step's end moves with the posterior's parameters; the density it is held against does not.
-            frozen = _state_gradient_only(self.posterior.f, t, y)
-            held = _state_gradient_only(lambda t, y: self.posterior.contraction(t, y, h), t, y)
+            frozen = self._frozen(self.posterior.f, t, y)
+            held = self._frozen(lambda t, y: self.posterior.contraction(t, y, h), t, y)
             own = (landed + (drift - frozen) / diffusion * root) / held
             density = -0.5 * own.square() - held.log()
         else:
@@ -187,31 +198,32 @@ class BridgedPathKL(PathKL):
         return terms.flatten(leading).sum(-1) if terms.dim() > leading else terms
 
 
-class _StateGradientOnly(torch.autograd.Function):
-    """drift(t, y) as a function of y alone: whatever else the drift depends on gets no gradient."""
+class _ArgumentGradientOnly(torch.autograd.Function):
+    """drift(t, y) as a function of y and of the sampled tensors: whatever else it depends on gets no
+    gradient.
+    """
 
     @staticmethod
-    def forward(ctx: Any, drift: Any, t: Tensor, y: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, drift: Any, t: Tensor, sampled: tuple[Tensor, ...], y: Tensor, *_: Tensor
+    ) -> Tensor:
+        # `sampled` are the very tensors that the drift holds; as inputs they stand once more at the end.
         with torch.enable_grad():
             local = y.detach().requires_grad_()
             value = drift(t, local)
-        ctx.local, ctx.value = local, value
+        ctx.arguments, ctx.value = (local, *sampled), value
         return value.detach()
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, Tensor]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():
             raise RuntimeError(
                 "sticking the landing has no second derivatives; for them use sticking_the_landing=False"
             )
         if not ctx.value.requires_grad:  # a drift that depends on nothing
-            return None, None, torch.zeros_like(ctx.local)
+            return (None, None, None, *(torch.zeros_like(x) for x in ctx.arguments))
         # Kept, as the caller may come again: gradients of single samples are taken one after the other.
-        (gradient,) = torch.autograd.grad(
-            ctx.value, ctx.local, gradients[0], retain_graph=True, materialize_grads=True
+        found = torch.autograd.grad(
+            ctx.value, ctx.arguments, gradients[0], retain_graph=True, materialize_grads=True
         )
-        return None, None, gradient
-
-
-def _state_gradient_only(drift: Any, t: Tensor, y: Tensor) -> Tensor:
-    return _StateGradientOnly.apply(drift, t, y)
+        return (None, None, None, *found)

@@ -35,6 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "compat": SOLVING | LEAVES,
     "models": CORE | {"nn", "data"} | LEAVES,
     "diffusion": CORE | {"nn", "data"} | LEAVES,
+    "pyro": CORE | {"nn", "models", "data"} | LEAVES,
     "training": MODELLING,
     "evaluation": MODELLING | {"plotting"},
     "benchmarks": SOLVING | {"plotting"} | LEAVES,
@@ -57,7 +58,12 @@ LIGHT = {
     "plotting": {"matplotlib", "numpy", "pandas"},
 }
 # Dependencies that are replaced in one place, because only this room knows them.
-CONFINED = {"sklearn": {"evaluation"}, "lightning": {"training"}, "typer": {"cli"}}
+CONFINED = {
+    "sklearn": {"evaluation"},
+    "lightning": {"training"},
+    "typer": {"cli"},
+    "pyro": {"pyro", "models"},
+}
 OUTSIDE_THE_PACKAGE = {"experiments", "benchmarks", "tests"}
 
 
@@ -163,6 +169,9 @@ def test_rooms_import_downwards_only() -> None:
         ("latentsde.compat.torchsde", "from latentsde.sdes import OU"),
         ("latentsde.evaluation.report", "import latentsde"),
         ("latentsde.models.latent_sde", "import lightning as L"),
+        ("latentsde.models.latent_sde", "from latentsde.pyro import posterior_path"),
+        ("latentsde.pyro.latent_sde", "from latentsde.training import fit"),
+        ("latentsde.training.module", "def f():\n    import pyro.distributions as dist"),
         ("latentsde.models.latent_sde", "from experiments.mocap import CONFIG"),
         ("latentsde.cli.fit", "import tests.readme_example"),
         ("latentsde.utils", "import torch"),
@@ -191,6 +200,8 @@ def test_an_offending_import_is_seen(module: str, source: str) -> None:
         ("latentsde.evaluation.report", "from latentsde import models, plotting, version"),
         ("latentsde.evaluation.gaussian_process", "from sklearn.gaussian_process import kernels"),
         ("latentsde.training.module", "import lightning as L"),
+        ("latentsde.pyro.paths", "import pyro\nfrom ..girsanov import PathKL\nfrom latentsde import models"),
+        ("latentsde.models.deep_markov", "import pyro.distributions as dist"),
         ("latentsde.cli.demo", "import latentsde\nfrom latentsde import fit\nimport typer"),
         ("latentsde", "from latentsde.cli import main"),
         ("experiments.mocap", "import latentsde\nimport scipy"),

@@ -11,6 +11,8 @@ where the bars mark what sticking the landing detaches (see `latentsde.girsanov`
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -18,7 +20,7 @@ from ..brownian import AlignedPath, derive_seed
 from ..data import Batch, Scaler
 from ..girsanov import BridgedPathKL
 from ..nn import BackwardEncoder, Context
-from ..solvers import ConstantStep, solve
+from ..solvers import ConstantStep, Solution, solve
 from ..solvers.grid import read_times
 from .bound import ELBO, hide, sample_ids
 from .config import LatentSDEConfig
@@ -59,6 +61,45 @@ class LatentSDE(SeriesModel):
         context = Context(times, self.summary(states), batch.lengths)
         return Encoding(*self.initial.posterior(known), context, batch.static)
 
+    def observed_times(self, batch: Batch) -> Tensor:
+        """(B, T) float64 model times of a batch's rows.
+
+        Of other series than those fitted to, what was observed before the start counts as observed there.
+        """
+        return self.model_time(batch.times).clamp_min(0.0)
+
+    def solve_posterior(
+        self,
+        context: Context,
+        static: Tensor,
+        z0: Tensor,
+        observed: Tensor,
+        ids: Tensor,
+        *,
+        seed: int,
+        sticking_the_landing: bool = True,
+        sampled: Sequence[Tensor] = (),
+    ) -> Solution:
+        """The posterior from z0 (B, L) at time 0 through model times `observed` (B, T); its functional is the
+        path KL, of which `latentsde.PathKL` describes the options. The noise is a function of (seed, ids).
+        """
+        times = torch.cat([torch.zeros_like(observed[:, :1]), observed], dim=1).t().cpu()
+        dt = self.config.dt / self.config.time_scale
+        grid = ConstantStep(dt).grid(read_times(times, len(ids)))
+        path = AlignedPath(z0.shape, grid.points, seed=seed, ids=ids, device=z0.device)
+        posterior = BridgedPathKL(
+            PosteriorSDE(self, context, static),
+            sticking_the_landing=sticking_the_landing,
+            vectorized=True,
+            sampled=sampled,
+        )
+        return solve(posterior, z0, times, dt=dt, path=path, method="bridged_euler")
+
+    def locations(self, z: Tensor, batch: Batch) -> Tensor:
+        """What the decoder makes of S paths (B, S, T, L) at the batch's times: (B, S, T, outputs)."""
+        t = self.observed_times(batch).to(z.dtype)[:, None].expand(z.shape[:-1])
+        return self.decode(z, t, batch.static[:, None, None])
+
     def elbo(self, batch: Batch, *, seed: int, samples: int = 1, hidden_share: float = 0.0) -> ELBO:
         """The bound, estimated with `samples` posterior paths a series; the noise is a function of (seed,
         series) alone.
@@ -68,30 +109,20 @@ class LatentSDE(SeriesModel):
         is counted: q is any function of the data, so the bound holds, and q learns to do with less.
         """
         code = self.encode(hide(batch, hidden_share, seed=derive_seed(seed, 2)) if hidden_share else batch)
-        count = len(batch) * samples
         ids = sample_ids(batch.ids, samples)
         mean, std = code.mean.repeat_interleave(samples, 0), code.std.repeat_interleave(samples, 0)
         static = code.static.repeat_interleave(samples, 0)
         z0 = draw(mean, std, seed=derive_seed(seed, 0), ids=ids)
         kl_initial = self.initial.divergence(z0, mean, std, static)
 
-        # Of other series than those fitted to, what was observed before the start counts as observed there.
-        observed = self.model_time(batch.times).clamp_min(0.0)
-        times = torch.cat([torch.zeros_like(observed[:, :1]), observed], dim=1).t().cpu()
-        times = times.repeat_interleave(samples, 1)
-        dt = self.config.dt / self.config.time_scale
-        grid = ConstantStep(dt).grid(read_times(times, count))
-        path = AlignedPath(z0.shape, grid.points, seed=derive_seed(seed, 1), ids=ids, device=z0.device)
-        posterior = BridgedPathKL(PosteriorSDE(self, code.context.repeat(samples), static), vectorized=True)
-        solution = solve(posterior, z0, times, dt=dt, path=path, method="bridged_euler")
+        observed = self.observed_times(batch)
+        context, times = code.context.repeat(samples), observed.repeat_interleave(samples, 0)
+        solution = self.solve_posterior(context, static, z0, times, ids, seed=derive_seed(seed, 1))
         assert solution.functional is not None
-
         z = solution.ys[1:].transpose(0, 1).unflatten(0, (len(batch), samples))  # (B, S, T, L)
-        t = observed.to(z.dtype)[:, None].expand(z.shape[:-1])
-        location = self.decode(z, t, batch.static[:, None, None])
         shape = (len(batch), samples)
         return ELBO.of_samples(
-            self.log_likelihood(location, batch),
+            self.log_likelihood(self.locations(z, batch), batch),
             kl_initial.unflatten(0, shape),
             solution.functional[-1].unflatten(0, shape),
             batch.mask.sum((1, 2)),
