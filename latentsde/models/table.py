@@ -16,6 +16,7 @@ MODELS: dict[str, tuple[str, str]] = {
     "rnn_decay": ("recurrent", "RNNDecay"),
     "gru_d": ("gru_d", "GRUD"),
     "rnn_vae": ("rnn_vae", "RNNVAE"),
+    "deep_markov": ("deep_markov", "DeepMarkov"),
 }
 """{name: (module, class)}"""
 

@@ -29,6 +29,17 @@ class BackwardEncoder(nn.Module):
         states, _ = self.gru(rows.gather(1, index.expand_as(rows)))
         return states.gather(1, index.expand_as(states))
 
+    def earlier(self, state: Tensor, gap: Tensor, extra: Tensor) -> Tensor:
+        """The summary (..., hidden) at a time where nothing is observed, from that of the next row, which
+        comes after `gap` (...,): as of a row without values.
+        """
+        nothing = gap.new_zeros(*gap.shape, self.gru.input_size - 2 - extra.shape[-1])
+        gap = gap.unsqueeze(-1)
+        row = torch.cat([nothing, gap, torch.log1p(gap), extra], dim=-1)
+        weights = (self.gru.weight_ih_l0, self.gru.weight_hh_l0, self.gru.bias_ih_l0, self.gru.bias_hh_l0)
+        flat = torch.gru_cell(row.flatten(0, -2), state.flatten(0, -2), *weights)
+        return flat.view_as(state)
+
 
 class ODEEncoder(nn.Module):
     """The ODE-RNN run backwards (Rubanova, Chen & Duvenaud 2019): between the rows the state follows an ODE,
