@@ -35,6 +35,17 @@ def title(name: str) -> str:
     return escape(name.replace("_", " "))
 
 
+ACRONYMS = frozenset({"sde", "ode", "rnn", "gru", "vae"})
+
+
+def model_title(name: object) -> str:
+    """The name of a model from config.json as words, escaped: "latent SDE"; "model" where there is none."""
+    if not isinstance(name, str):
+        return "model"
+    words = name.replace("_", " ").split()
+    return escape(" ".join(word.upper() if word in ACRONYMS else word for word in words))
+
+
 def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
