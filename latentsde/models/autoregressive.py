@@ -11,13 +11,14 @@ from dataclasses import replace
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..brownian import derive_seed
 from ..data import Batch, Scaler
 from ..nn import Between, Recurrence
 from .bound import ELBO, hide, sample_ids
 from .config import SeriesConfig
+from .initial import LearnedStart
 from .paths import Paths
 from .rows import pick, rows_before, without_empty_rows
 from .series_model import SeriesModel
@@ -36,8 +37,7 @@ class Autoregressive(SeriesModel):
     def __init__(self, config: SeriesConfig, scaler: Scaler) -> None:
         super().__init__(config, scaler)
         inputs = 2 * len(config.features) + self.extra_width + 2 * self.told_the_gap
-        self.start = nn.Parameter(torch.zeros(config.hidden))
-        self.start_static = nn.Linear(len(config.static), config.hidden, bias=False) if config.static else None
+        self.start = LearnedStart(config.hidden, len(config.static))
         self.recurrence = Recurrence(inputs, config.hidden, self.make_between())
         self.decoder = self.make_decoder(config.hidden)
 
@@ -59,11 +59,6 @@ class Autoregressive(SeriesModel):
             parts += [since, torch.log1p(since)]
         return torch.cat(parts, dim=-1)
 
-    def first_state(self, static: Tensor) -> Tensor:
-        """(B, C) -> (B, H)."""
-        start = self.start.expand(len(static), -1)
-        return start if self.start_static is None else start + self.start_static(static)
-
     def states_at(self, batch: Batch, queries: Tensor, *, or_at: bool) -> Tensor:
         """(B, Q, H) the states at model times (B, Q), given the observations of the batch before them, or at
         them as well.
@@ -72,7 +67,7 @@ class Autoregressive(SeriesModel):
         times = self.model_time(batch.times)
         seen = self.last_seen(batch, times)
         since = (times.unsqueeze(-1) - seen[:, :-1]).to(batch.values.dtype)
-        start = self.first_state(batch.static)
+        start = self.start(batch.static)
         states = self.recurrence(start, self.inputs(batch, since), since)
         states = torch.cat([start.unsqueeze(1), states], dim=1)
         place = rows_before(times, batch.lengths, queries, or_at=or_at)
@@ -103,7 +98,8 @@ class Autoregressive(SeriesModel):
         at = self.model_time(queries)
         state = self.states_at(batch, at, or_at=True)
         location = self.decode(state, at.to(state.dtype), batch.static.unsqueeze(1))
-        return Paths(*(x.expand(samples, *x.shape) for x in (state, location)), steps=0)
+        latent, location = (x.expand(samples, *x.shape) for x in (state, location))
+        return Paths(latent, location, steps=0)
 
     @torch.no_grad()
     def prior_paths(self, static: Tensor, ids: Tensor, queries: Tensor, *, samples: int, seed: int) -> Paths:
@@ -115,7 +111,7 @@ class Autoregressive(SeriesModel):
         draws = [torch.Generator(static.device).manual_seed(derive_seed(seed, 14, int(x))) for x in names]
         mask = torch.ones(len(names), 1, len(self.config.features), dtype=torch.bool, device=static.device)
         row = Batch(names, queries[:, :1], mask.to(static.dtype), mask, static, torch.ones_like(names))
-        state, between = self.first_state(static), self.recurrence.between
+        state, between = self.start(static), self.recurrence.between
         found: list[tuple[Tensor, Tensor, Tensor]] = []
         for k in range(queries.shape[1]):
             gap = (at[:, k] - at[:, max(k - 1, 0)]).to(state.dtype)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import pyro
 import torch
 from pyro import poutine
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..brownian import derive_seed, standard_normal
 from ..data import Batch, Scaler
@@ -19,6 +19,7 @@ from ..nn import BackwardEncoder
 from ..nn.markov import Combiner, GatedTransition
 from .bound import ELBO, hide, sample_ids
 from .config import SeriesConfig
+from .initial import LearnedStart
 from .markov_chain import MarkovChain
 from .paths import Paths
 from .rows import chain, pick
@@ -29,7 +30,7 @@ class DeepMarkov(SeriesModel):
     """The model; arguments as `SeriesModel`'s. z_0, at `config.start`, is learned, with the static
     covariates; what was observed earlier counts as observed there.
 
-    `SVI(m.model, m.guide, optimiser, Trace_ELBO())` trains it in Pyro: both take a `Batch`. The sites are "z"
+    `SVI(m.model, m.guide, optimiser, Trace_ELBO())` trains it in Pyro: `svi.step(batch)`. The sites are "z"
     (B, T, L) and the factor "observations" (B,), the plate is "series", the parameters "deep_markov$$$...".
     """
 
@@ -38,15 +39,14 @@ class DeepMarkov(SeriesModel):
     def __init__(self, config: SeriesConfig, scaler: Scaler) -> None:
         super().__init__(config, scaler)
         known = 2 + self.extra_width
-        self.start = nn.Parameter(torch.zeros(config.latent))
-        self.start_static = nn.Linear(len(config.static), config.latent, bias=False) if config.static else None
+        self.start = LearnedStart(config.latent, len(config.static))
         self.transition = GatedTransition(config.latent, known, config.hidden)
         self.encoder = BackwardEncoder(len(config.features), self.extra_width, config.encoder)
         self.combiner = Combiner(config.latent, known, config.encoder)
         self.decoder = self.make_decoder(config.latent)
 
-    def model(self, batch: Batch) -> None:
-        """The Pyro program of prior and likelihood."""
+    def model(self, batch: Batch, seed: int | None = None, hidden_share: float = 0.0) -> None:
+        """The Pyro program of prior and likelihood; only the guide reads `seed` and `hidden_share`."""
         pyro.module(self.name, self)
         self._generate(batch)
 
@@ -87,16 +87,11 @@ class DeepMarkov(SeriesModel):
         none = Batch(ids, queries[:, :1], values, values > 0, static, torch.zeros_like(ids))
         return self._paths(none, queries, samples, seed)
 
-    def first_state(self, static: Tensor) -> Tensor:
-        """(B, C) -> (B, L), z_0."""
-        start = self.start.expand(len(static), -1)
-        return start if self.start_static is None else start + self.start_static(static)
-
     def _generate(self, batch: Batch) -> None:
         times = self._from_start(batch.times)
         with pyro.plate("series", len(batch), dim=-1):
             known = self._known(times, _gaps(times), batch.static)
-            law = MarkovChain(self.transition, self.first_state(batch.static), known, _counted(batch))
+            law = MarkovChain(self.transition, self.start(batch.static), known, _counted(batch))
             z = pyro.sample("z", law)
             location = self.decode(z, self.model_time(batch.times).to(z.dtype), batch.static.unsqueeze(1))
             likelihood = self.log_likelihood(location.unsqueeze(1), batch).squeeze(1)
@@ -115,7 +110,7 @@ class DeepMarkov(SeriesModel):
             seen = hide(batch, hidden_share, seed=derive_seed(chosen, 2))
         times = self._from_start(batch.times)
         known = torch.cat([self._known(times, _gaps(times), batch.static), self._summaries(seen)], dim=-1)
-        start, rows = self.first_state(batch.static), _counted(batch)
+        start, rows = self.start(batch.static), _counted(batch)
         with pyro.plate("series", len(batch), dim=-1):
             pyro.sample("z", MarkovChain(self.combiner, start, known, rows, noise=noise, lands=True))
 
@@ -146,7 +141,7 @@ class DeepMarkov(SeriesModel):
         )
         by_guide = many(self.combiner.prepare(torch.cat([known, ahead], dim=-1)))
         by_transition, guided = many(self.transition.prepare(known)), many(guided)
-        z = many(self.first_state(batch.static))
+        z = many(self.start(batch.static))
         states = [z]
         for k in range(along.times.shape[1]):
             laws = zip(self.combiner(z, by_guide[:, k]), self.transition(z, by_transition[:, k]), strict=True)
@@ -160,7 +155,8 @@ class DeepMarkov(SeriesModel):
         at = many(self.model_time(queries)).to(z.dtype)
         location = self.decode(z, at, many(batch.static).unsqueeze(1))
         shape = (len(batch), samples)
-        return Paths(*(x.unflatten(0, shape).transpose(0, 1) for x in (z, location)), steps=0)
+        latent, location = (x.unflatten(0, shape).transpose(0, 1) for x in (z, location))
+        return Paths(latent, location, steps=0)
 
     def _from_start(self, times: Tensor) -> Tensor:
         return self.model_time(times).clamp_min(0.0)

@@ -1,6 +1,6 @@
 """Models whose path is decided by its start: an autoencoder of z0, and something that runs on from there.
 
-    z0 ~ q(z0 | x),   z(t) = a function of z0 and t,   x_i ~ p(x | decoder(z(t_i)))
+z0 ~ q(z0 | x),   z(t) = a function of z0 and t,   x_i ~ p(x | decoder(z(t_i)))
 """
 
 from __future__ import annotations
@@ -107,4 +107,5 @@ class InitialValueModel(SeriesModel):
         z, steps = self.states(z0, static, rows.repeat(samples), at)
         location = self.decode(z, at.to(z.dtype), static.unsqueeze(1))
         shape = (len(ids), samples)
-        return Paths(*(x.unflatten(0, shape).transpose(0, 1) for x in (z, location)), steps=steps)
+        latent, location = (x.unflatten(0, shape).transpose(0, 1) for x in (z, location))
+        return Paths(latent, location, steps=steps)

@@ -70,7 +70,7 @@ class MarkovChain(TorchDistribution):  # type: ignore[misc, unused-ignore]
     def log_prob(self, value: Tensor) -> Tensor:
         """(B,)."""
         start, prepared = self.start, self.step.prepare(self.known)
-        weights = dict(self.step.named_parameters())
+        weights: dict[str, Tensor] = dict(self.step.named_parameters())
         if self.lands:
             start, prepared = start.detach(), prepared.detach()
             weights = {name: weight.detach() for name, weight in weights.items()}

@@ -1,4 +1,4 @@
-"""RNN-VAE: an autoencoder of z0 whose decoder is a GRU told the gaps (as in Rubanova, Chen & Duvenaud 2019)."""
+"""RNN-VAE: an autoencoder of z0 whose decoder is a GRU told the gaps (see Rubanova, Chen & Duvenaud 2019)."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def to_the_front(wanted: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def padded(times: Tensor, order: Tensor, lengths: Tensor) -> Tensor:
-    """Times (B, T) in an order whose first `lengths` (B,) are wanted, the last of them repeated thereafter."""
+    """Times (B, T) in an order whose first `lengths` (B,) are wanted; after them the last is repeated."""
     last = (lengths - 1).clamp_min(0).unsqueeze(1)
     columns = torch.arange(order.shape[1], device=order.device).expand_as(order)
     return times.gather(1, order.gather(1, torch.minimum(columns, last)))

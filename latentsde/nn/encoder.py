@@ -36,8 +36,7 @@ class BackwardEncoder(nn.Module):
         nothing = gap.new_zeros(*gap.shape, self.gru.input_size - 2 - extra.shape[-1])
         gap = gap.unsqueeze(-1)
         row = torch.cat([nothing, gap, torch.log1p(gap), extra], dim=-1)
-        weights = (self.gru.weight_ih_l0, self.gru.weight_hh_l0, self.gru.bias_ih_l0, self.gru.bias_hh_l0)
-        flat = torch.gru_cell(row.flatten(0, -2), state.flatten(0, -2), *weights)
+        _, flat = self.gru(row.flatten(0, -2).unsqueeze(1), state.flatten(0, -2).unsqueeze(0))
         return flat.view_as(state)
 
 

@@ -48,7 +48,5 @@ class Recurrence(nn.Module):
         from_state = linear(state, self.cell.weight_hh, self.cell.bias_hh)
         gates = torch.sigmoid(from_inputs[..., : 2 * hidden] + from_state[..., : 2 * hidden])
         reset, kept = gates.chunk(2, dim=-1)
-        new = torch.tanh(
-            torch.addcmul(from_inputs[..., 2 * hidden :], reset, from_state[..., 2 * hidden :])
-        )
+        new = torch.tanh(torch.addcmul(from_inputs[..., 2 * hidden :], reset, from_state[..., 2 * hidden :]))
         return torch.lerp(new, state, kept)
