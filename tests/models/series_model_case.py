@@ -70,10 +70,9 @@ class SeriesModelCase:
     def asked(self, batch: Batch) -> Tensor:
         return torch.from_numpy(QUERIES).expand(len(batch), -1)
 
-    def decoded(
-        self, model: SeriesModel, batch: Batch, monkeypatch: pytest.MonkeyPatch, **how: Any
-    ) -> Tensor:
+    def decoded(self, batch: Batch, monkeypatch: pytest.MonkeyPatch, **how: Any) -> Tensor:
         """The locations (B, samples, T, F) that the bound's likelihood is made of."""
+        model = self.model
         seen: list[Tensor] = []
         count = type(model).log_likelihood
 
