@@ -43,7 +43,12 @@ def fit(
     ] = None,
     model: Annotated[
         str,
-        typer.Option("--model", metavar="MODEL", help="The latent SDE, or one of the models beside it."),
+        typer.Option(
+            "--model",
+            metavar="MODEL",
+            help="latent-sde, or to compare with: latent-ode, latent-ode-rnn-encoder, ode-rnn, rnn-delta-t, "
+            "rnn-decay, gru-d, rnn-vae, deep-markov.",
+        ),
     ] = "latent-sde",
     likelihood: Annotated[
         str,
@@ -105,10 +110,22 @@ def fit(
         ),
     ] = None,
     latent: Annotated[
-        int, typer.Option("--latent", parser=whole(1, 4096), metavar="INT", help="Size of the latent state.")
+        int,
+        typer.Option(
+            "--latent",
+            parser=whole(1, 4096),
+            metavar="INT",
+            help="Size of the latent state, where there is one.",
+        ),
     ] = 8,
     hidden: Annotated[
-        int, typer.Option("--hidden", parser=whole(1, 65536), metavar="INT", help="Width of the networks.")
+        int,
+        typer.Option(
+            "--hidden",
+            parser=whole(1, 65536),
+            metavar="INT",
+            help="Width of the networks; of a recurrent model, its state.",
+        ),
     ] = 32,
     hidden_share: Annotated[
         float,

@@ -19,6 +19,7 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _SHOWN = 4  # series in a figure
 _FEATURES = 8  # features in a figure: those with the most values
 _GRID = 145  # times on a band's grid
+_LATENT = 8  # dimensions of the state in a figure: the first ones
 
 
 def draw_figures(
@@ -167,7 +168,7 @@ def _draw_latent(model: SeriesModel, series: IrregularSeries, seed: int) -> obje
     return plotting.latent_paths(
         series=list(seen.names),
         grids=grids,
-        paths=[p.latent for p in drawn],
+        paths=[p.latent[..., :_LATENT] for p in drawn],
         observation_times=[seen.times[seen.rows(s)][observed[seen.rows(s)]] for s in range(len(chosen))],
         time_unit=seen.time_unit,
     )

@@ -35,6 +35,26 @@ def title(name: str) -> str:
     return escape(name.replace("_", " "))
 
 
+_SPELLINGS = {
+    "sde": "SDE",
+    "ode": "ODE",
+    "rnn": "RNN",
+    "gru": "GRU",
+    "vae": "VAE",
+    "ode rnn": "ODE-RNN",
+    "rnn vae": "RNN-VAE",
+    "gru d": "GRU-D",
+}
+
+
+def model_title(name: object) -> str:
+    """The name of a model from config.json as words, escaped: "latent SDE"; "model" where there is none."""
+    if not isinstance(name, str):
+        return "model"
+    words = name.replace("_", " ")
+    return escape(_SPELLINGS.get(words, " ".join(_SPELLINGS.get(word, word) for word in words.split())))
+
+
 def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 

@@ -21,7 +21,7 @@ from typing import Any
 import pandas as pd
 
 from latentsde.errors import InputError
-from latentsde.evaluation.page import duration, is_number, number, percent, table, title
+from latentsde.evaluation.page import duration, is_number, model_title, number, percent, table, title
 from latentsde.files import write_whole
 
 # Score: its heading, and what it should be: the lowest, or nearest to a value.
@@ -88,6 +88,7 @@ def write_report(run: str | Path) -> Path:
     template = resources.files("latentsde.evaluation").joinpath("report_template.html").read_text("utf-8")
     page = Template(template).substitute(
         title=escape(name),
+        model=model_title(model),
         summary=_summary(data),
         cards=_cards(tasks, model),
         metrics=_metrics(tasks, model, metrics.get("scale")),

@@ -12,7 +12,7 @@ from torch.nn.functional import softplus
 
 from ..nn import ConditionedMLP
 from ..nn.context import Ahead
-from .config import LatentSDEConfig
+from .config import LatentSDEConfig, SeriesConfig
 
 
 class PriorDrift(nn.Module):
@@ -20,7 +20,7 @@ class PriorDrift(nn.Module):
     stay bounded.
     """
 
-    def __init__(self, config: LatentSDEConfig, extra: int) -> None:
+    def __init__(self, config: SeriesConfig, extra: int) -> None:
         super().__init__()
         self.raw_rate = nn.Parameter(torch.full((config.latent,), -1.5))
         self.network = ConditionedMLP(config.latent, extra, config.hidden, config.latent)

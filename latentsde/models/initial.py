@@ -1,4 +1,6 @@
-"""The initial state: q(z0 | x) from the recognition network, p(z0) from the static covariates."""
+"""Initial states: q(z0 | x) from the recognition network and p(z0) from the static covariates; or a learned
+one.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +44,20 @@ class InitialState(nn.Module):
         """(B,) log q̄(z0) - log p(z0) at the sample, q's parameters detached: sticking the landing."""
         prior_mean, prior_std = self.prior(static)
         return log_normal(z0, mean.detach(), std.detach()) - log_normal(z0, prior_mean, prior_std)
+
+
+class LearnedStart(nn.Module):
+    """A state to begin with, the same for all series but for what the static covariates add to it."""
+
+    def __init__(self, size: int, static: int) -> None:
+        super().__init__()
+        self.state = nn.Parameter(torch.zeros(size))
+        self.from_static = nn.Linear(static, size, bias=False) if static else None
+
+    def forward(self, static: Tensor) -> Tensor:
+        """(B, C) -> (B, size)."""
+        start = self.state.expand(len(static), -1)
+        return start if self.from_static is None else start + self.from_static(static)
 
 
 def draw(mean: Tensor, std: Tensor, *, seed: int, ids: Tensor) -> Tensor:

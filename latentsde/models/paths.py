@@ -15,8 +15,11 @@ class Paths:
         latent: (samples, B, Q, L).
         location: (samples, B, Q, F), the likelihoods' locations in scaled units (log rates for counts).
         steps: of the solver, those of the longest series.
+        observations: (samples, B, Q, F) new observations in scaled units, where the paths themselves depend
+            on them; None where they are to be drawn from the likelihoods, given the path.
     """
 
     latent: Tensor
     location: Tensor
     steps: int
+    observations: Tensor | None = None

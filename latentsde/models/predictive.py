@@ -91,7 +91,9 @@ def predict(
             generator.manual_seed(derive_seed(seed, _OBSERVATION, int(names[row])))
             location = paths.location[:, row, :count]
             values = None if observed is None else observed[s]
-            yield _describe(model, location, paths.latent[:, row, :count], generator, values, paths.steps)
+            drawn = None if paths.observations is None else paths.observations[:, row, :count]
+            latent = paths.latent[:, row, :count]
+            yield _describe(model, location, latent, generator, values, paths.steps, drawn)
 
 
 def _describe(
@@ -101,11 +103,12 @@ def _describe(
     generator: torch.Generator,
     observed: np.ndarray | None,
     steps: int,
+    drawn: torch.Tensor | None,
 ) -> Predictive:
     likelihoods, scaler = model.likelihoods, model.scaler
     means = likelihoods.mean(location).double()
     variance = likelihoods.variance(location).double().mean(0) + means.var(0, correction=0)
-    drawn = likelihoods.sample(location, generator).double()
+    drawn = (likelihoods.sample(location, generator) if drawn is None else drawn).double()
     density = np.full(tuple(location.shape[1:]), np.nan)
     if observed is not None:
         scaled = torch.from_numpy(scaler.scale(observed)).to(location)

@@ -9,6 +9,14 @@ from .series_model import SeriesModel
 
 MODELS: dict[str, tuple[str, str]] = {
     "latent_sde": ("latent_sde", "LatentSDE"),
+    "latent_ode": ("latent_ode", "LatentODE"),
+    "latent_ode_rnn_encoder": ("latent_ode", "LatentODEWithRNNEncoder"),
+    "ode_rnn": ("recurrent", "ODERNN"),
+    "rnn_delta_t": ("recurrent", "RNNDeltaT"),
+    "rnn_decay": ("recurrent", "RNNDecay"),
+    "gru_d": ("gru_d", "GRUD"),
+    "rnn_vae": ("rnn_vae", "RNNVAE"),
+    "deep_markov": ("deep_markov", "DeepMarkov"),
 }
 """{name: (module, class)}"""
 

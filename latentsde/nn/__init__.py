@@ -1,19 +1,27 @@
 """Fields, encoders and likelihoods shared by the models."""
 
+from .between import Between, Decay, FeatureDecay, Flow
 from .context import Context
 from .decoder import Decoder
-from .encoder import BackwardEncoder
+from .encoder import BackwardEncoder, ODEEncoder
 from .fields import MLP, ConditionedMLP
 from .likelihoods import LIKELIHOODS, Likelihoods
+from .recurrence import Recurrence
 from .time_features import TimeFeatures
 
 __all__ = [
     "LIKELIHOODS",
     "MLP",
     "BackwardEncoder",
+    "Between",
     "ConditionedMLP",
     "Context",
+    "Decay",
     "Decoder",
+    "FeatureDecay",
+    "Flow",
     "Likelihoods",
+    "ODEEncoder",
+    "Recurrence",
     "TimeFeatures",
 ]

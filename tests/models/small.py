@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 import pandas as pd
 import torch
 
 from latentsde.data import IrregularSeries
-from latentsde.models import LatentSDE
+from latentsde.models import LatentSDE, SeriesModel, model_class
+
+Model = TypeVar("Model", bound=SeriesModel)
 
 
 def frame(series: int = 6, seed: int = 0, scale: float = 1.0) -> pd.DataFrame:
@@ -39,7 +43,16 @@ def small_series(**options: float) -> IrregularSeries:
 def small_model(series: IrregularSeries, seed: int = 0, **options: object) -> LatentSDE:
     """Untrained, but with every weight away from its starting zero."""
     sizes = {"latent": 3, "context": 4, "hidden": 8, "encoder": 8} | options
-    model = LatentSDE.for_series(series, seed=seed, **sizes)
+    return away_from_zero(LatentSDE.for_series(series, seed=seed, **sizes), seed)  # type: ignore[arg-type]
+
+
+def small_model_named(name: str, series: IrregularSeries, seed: int = 0, **options: object) -> SeriesModel:
+    """The same of any model."""
+    sizes = {"latent": 3, "hidden": 6, "encoder": 5, "dt": 0.4} | options
+    return away_from_zero(model_class(name).for_series(series, seed=seed, **sizes), seed)
+
+
+def away_from_zero(model: Model, seed: int = 0) -> Model:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
