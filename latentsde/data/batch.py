@@ -32,12 +32,16 @@ class Batch:
     """(B, C) float32: scaled, 0 where missing."""
     lengths: torch.Tensor
     """(B,) int64: rows with an observed value."""
+    limits: torch.Tensor | None = None
+    """(B, T, F, 2) float32: scaled ends of the interval of a value known by its limits alone, NaN elsewhere;
+    None where no series of the data set has such values."""
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def to(self, device: torch.device | str) -> Batch:
-        return Batch(*(getattr(self, field.name).to(device) for field in fields(self)))
+        parts = (getattr(self, field.name) for field in fields(self))
+        return Batch(*(None if part is None else part.to(device) for part in parts))
 
 
 def collate(series: IrregularSeries, indices: Sequence[int] | np.ndarray, scaler: Scaler) -> Batch:
@@ -62,4 +66,10 @@ def collate(series: IrregularSeries, indices: Sequence[int] | np.ndarray, scaler
         mask=torch.from_numpy(mask),
         static=torch.from_numpy(scaler.scale_static(series.static[indices]).astype(np.float32)),
         lengths=torch.from_numpy(lengths),
+        limits=None if series.limits is None else _limits(series.limits[rows], mask, scaler),
     )
+
+
+def _limits(limits: np.ndarray, mask: np.ndarray, scaler: Scaler) -> torch.Tensor:
+    scaled = scaler.scale(limits.swapaxes(-1, -2)).swapaxes(-1, -2)
+    return torch.from_numpy(np.where(mask[..., None], scaled, np.nan).astype(np.float32))

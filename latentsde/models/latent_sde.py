@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ..brownian import AlignedPath, derive_seed
 from ..data import Batch, Scaler
 from ..girsanov import BridgedPathKL
-from ..nn import BackwardEncoder, Context
+from ..nn import Context
 from ..solvers import ConstantStep, solve
 from ..solvers.grid import read_times
 from .bound import ELBO, hide, sample_ids
@@ -42,7 +42,7 @@ class LatentSDE(SeriesModel):
     def __init__(self, config: LatentSDEConfig, scaler: Scaler) -> None:
         super().__init__(config, scaler)
         extra, static = self.extra_width, len(config.static)
-        self.encoder = BackwardEncoder(len(config.features), extra, config.encoder)
+        self.encoder = self.make_encoder()
         self.initial = InitialState(config.encoder + 1 + static, config.latent, static)
         self.prior_drift = PriorDrift(config, extra)
         self.diffusion = Diffusion(config)

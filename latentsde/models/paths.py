@@ -13,7 +13,8 @@ class Paths:
 
     Attributes:
         latent: (samples, B, Q, L).
-        location: (samples, B, Q, F), the likelihoods' locations in scaled units (log rates for counts).
+        location: (samples, B, Q, outputs), the likelihoods' parameters: locations in scaled units, log rates
+            of counts, logits.
         steps: of the solver, those of the longest series.
     """
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data import Batch, IrregularSeries, Scaler
-from ..nn import Decoder, Likelihoods, TimeFeatures
+from ..nn import FAMILIES, BackwardEncoder, Decoder, Likelihoods, TimeFeatures
 from .bound import ELBO
 from .config import SeriesConfig
 from .defaults import config_for
@@ -39,7 +39,7 @@ class SeriesModel(nn.Module, ABC):
         self.config, self.scaler = config, scaler
         period = config.period / config.time_scale if config.period else None
         self.time_features = TimeFeatures(period, phase=-config.start / config.time_scale)
-        self.likelihoods = Likelihoods(config.likelihoods)
+        self.likelihoods = Likelihoods(config.likelihoods, config.classes)
 
     @classmethod
     def for_series(cls: type[Model], series: IrregularSeries, *, seed: int = 0, **options: Any) -> Model:
@@ -47,12 +47,11 @@ class SeriesModel(nn.Module, ABC):
         function of `seed`.
         """
         config = config_for(series, cls.config_type, **options)
-        counts = {
-            n for n, family in zip(config.features, config.likelihoods, strict=True) if family == "poisson"
-        }
+        families = zip(config.features, config.likelihoods, strict=True)
+        as_they_are = {name for name, family in families if not FAMILIES[family].rescaled}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return cls(config, Scaler.fit(series, counts))
+            return cls(config, Scaler.fit(series, as_they_are))
 
     @abstractmethod
     def elbo(self, batch: Batch, *, seed: int, samples: int = 1, hidden_share: float = 0.0) -> ELBO:
@@ -81,7 +80,14 @@ class SeriesModel(nn.Module, ABC):
 
     def make_decoder(self, state: int) -> Decoder:
         """A decoder of states (..., `state`) and of what `extra` tells it."""
-        return Decoder(state + self.extra_width, self.config.hidden, len(self.config.features))
+        return Decoder(state + self.extra_width, self.config.hidden, self.likelihoods.outputs)
+
+    def make_encoder(self) -> BackwardEncoder:
+        """A recognition network that reads `rows`."""
+        features = len(self.config.features)
+        return BackwardEncoder(
+            features, self.extra_width, self.config.encoder, inputs=self.likelihoods.inputs
+        )
 
     def model_time(self, times: Tensor) -> Tensor:
         """Data times to model times, 0 at `config.start`; float64."""
@@ -97,17 +103,21 @@ class SeriesModel(nn.Module, ABC):
         return torch.cat(parts, dim=-1) if parts else static.new_zeros(*shape, 0)
 
     def rows(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """As a recognition network reads a batch: values (B, T, F), model times (B, T), extra (B, T, E)."""
+        """As a recognition network reads a batch: values (B, T, `likelihoods.inputs`), model times (B, T),
+        extra (B, T, E).
+        """
         times = self.model_time(batch.times).to(batch.values.dtype)
-        values = self.likelihoods.encoder_values(batch.values) * batch.mask
+        values = self.likelihoods.encoder_values(batch.values, batch.limits)
+        values = values * self.likelihoods.encoder_mask(batch.mask)
         return values, times, self.extra(times, batch.static.unsqueeze(1), times.shape)
 
     def decode(self, z: Tensor, t: Tensor, static: Tensor) -> Tensor:
-        """Locations (..., B, F) of the likelihoods at states (..., B, L) and model times (..., B)."""
+        """Parameters (..., B, outputs) of the likelihoods at states (..., B, L) and model times (..., B)."""
         inputs = torch.cat([z, self.extra(t, static, z.shape[:-1])], dim=-1)
         return self.decoder(inputs)
 
-    def log_likelihood(self, location: Tensor, batch: Batch) -> Tensor:
-        """(B, samples) of the observed values, given locations (B, samples, T, F)."""
-        log_prob = self.likelihoods.log_prob(location, batch.values.unsqueeze(1))
+    def log_likelihood(self, parameters: Tensor, batch: Batch) -> Tensor:
+        """(B, samples) of the observed values, given the likelihoods' parameters (B, samples, T, outputs)."""
+        limits = None if batch.limits is None else batch.limits.unsqueeze(1)
+        log_prob = self.likelihoods.log_prob(parameters, batch.values.unsqueeze(1), limits=limits)
         return torch.where(batch.mask.unsqueeze(1), log_prob, 0.0).sum((2, 3))

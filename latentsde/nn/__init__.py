@@ -4,10 +4,11 @@ from .context import Context
 from .decoder import Decoder
 from .encoder import BackwardEncoder
 from .fields import MLP, ConditionedMLP
-from .likelihoods import LIKELIHOODS, Likelihoods
+from .likelihoods import FAMILIES, LIKELIHOODS, Likelihoods
 from .time_features import TimeFeatures
 
 __all__ = [
+    "FAMILIES",
     "LIKELIHOODS",
     "MLP",
     "BackwardEncoder",

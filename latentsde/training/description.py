@@ -66,8 +66,12 @@ def fingerprint(series: IrregularSeries) -> str:
     digest.update(
         json.dumps([[str(name) for name in series.names], series.features, series.static_names]).encode()
     )
-    for array in (series.offsets, series.times, series.values, series.static):
-        digest.update(array.tobytes())
+    # What the data do not have adds nothing, so that they keep the hash they had before there were such things.
+    if series.feature_levels:
+        digest.update(json.dumps(series.feature_levels).encode())
+    for array in (series.offsets, series.times, series.values, series.static, series.limits):
+        if array is not None:
+            digest.update(array.tobytes())
     return digest.hexdigest()
 
 
