@@ -36,6 +36,7 @@ def read_to_fit(
     id: str,
     time: str,
     values: Sequence[str] | None,
+    categories: Sequence[str],
     static: Sequence[str],
     time_unit: str | None,
     origin: str | None,
@@ -43,7 +44,14 @@ def read_to_fit(
 ) -> tuple[IrregularSeries, dict[str, Any]]:
     """The series of a file, and config.json's section `data`, by which `series_of_fit` reads them again."""
     series = IrregularSeries.from_file(
-        path, id=id, time=time, values=values, static=static, time_unit=time_unit, origin=origin
+        path,
+        id=id,
+        time=time,
+        values=values,
+        static=static,
+        time_unit=time_unit,
+        origin=origin,
+        categories=categories,
     )
     section = describe(series, str(path.absolute()), sha256(path))
     return begin_with_period(series, period), section
@@ -58,6 +66,7 @@ def describe(series: IrregularSeries, path: str, digest: str | None) -> dict[str
         "id": series.id_column,
         "time": series.time_column,
         "values": list(series.features),
+        "categories": {name: list(levels) for name, levels in series.levels.items()},
         "static": list(series.static_names),
         "static_levels": {
             name: list(levels)
@@ -157,6 +166,7 @@ def _read(path: Path, section: dict[str, Any], period: float | None) -> Irregula
         time_unit=section["time_unit"],
         origin=section["origin"],
         static_levels={name: (low, high) for name, (low, high) in section["static_levels"].items()},
+        categories=section.get("categories", {}),
         to_fit=False,
     )
     if section.get("origin_date") is not None and series.origins.dtype.kind == "M":

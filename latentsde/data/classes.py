@@ -36,11 +36,13 @@ def read_classes(
         if fraction.any():
             row = int(np.argmax(fraction))
             raise InputError(
-                f"{table.place(row)}, column '{name}': {numbers[row]:g} is no class; classes are whole numbers "
-                f"or texts; correct it, or {_REMEDY}"
+                f"{table.place(row)}, column '{name}': {numbers[row]:g} is no class; classes are whole "
+                f"numbers or texts; correct it, or {_REMEDY}"
             )
         seen = np.isfinite(numbers)
-        texts = np.array([str(int(n)) if known else "" for n, known in zip(numbers, seen, strict=True)], object)
+        texts = np.array(
+            [str(int(n)) if known else "" for n, known in zip(numbers, seen, strict=True)], object
+        )
         found = [str(int(n)) for n in np.unique(numbers[seen])]
     else:
         seen = text.notna().to_numpy()

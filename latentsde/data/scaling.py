@@ -27,8 +27,8 @@ class Scaler:
 
     @classmethod
     def fit(cls, series: IrregularSeries, kept: Collection[str] = frozenset()) -> Scaler:
-        """Statistics of the observed values of `series` alone; features in `kept` (counts, classes) get mean 0
-        and std 1.
+        """Statistics of the observed values of `series` alone; features in `kept` (counts, classes) get mean
+        0 and std 1.
         """
         unknown = sorted(set(kept) - set(series.features))
         if unknown:

@@ -86,9 +86,9 @@ class IrregularSeries:
         numbers and "series" for dates. Static columns are constant within a series: numbers, or two texts (0
         and 1 in alphabetical order, or as in `static_levels`). A value may be known by its limits alone:
         "<0.3", ">40" or "5-10". `categories` names value columns of classes, texts or whole numbers, or gives
-        the names of their classes, by default the column's own in order. `to_fit=False` drops the demands of training
-        only, for data to predict from: more than one row, and an observed value in every feature. Raises
-        `InputError` naming row (position in the frame), column and remedy.
+        the names of their classes, by default the column's own in order. `to_fit=False` drops the
+        demands of training only, for data to predict from: more than one row, and an observed value in every
+        feature. Raises `InputError` naming row (position in the frame), column and remedy.
         """
         frame = df.set_axis(df.columns.map(str), axis=1).reset_index(drop=True)
         roles = Roles.of(id, time, values, static)

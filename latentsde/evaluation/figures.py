@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,8 @@ def draw_figures(
     seed: int = 0,
 ) -> list[Path]:
     """Write every figure that the run has the material for into `folder`; the paths written."""
+    # Classes are drawn by their numbers; where a unit would stand is what they mean.
+    units = {name: _numbered(levels) for name, levels in train.levels.items()} | dict(units or {})
     drawn: dict[str, object] = {}
     for task in tasks:
         drawn[task.name] = _draw_task(model, task, units, samples, seed)
@@ -171,6 +173,10 @@ def _draw_latent(model: SeriesModel, series: IrregularSeries, seed: int) -> obje
         observation_times=[seen.times[seen.rows(s)][observed[seen.rows(s)]] for s in range(len(chosen))],
         time_unit=seen.time_unit,
     )
+
+
+def _numbered(levels: Sequence[str]) -> str:
+    return ", ".join(level if level == str(k) else f"{k} {level}" for k, level in enumerate(levels))
 
 
 def _grid(series: IrregularSeries, s: int) -> np.ndarray:

@@ -23,8 +23,8 @@ def check_values(series: IrregularSeries, config: SeriesConfig) -> None:
             if limited.any():
                 row = int(np.argmax(limited))
                 raise InputError(
-                    f"{_is(series, name, chosen, format_limits(*ends[row]), row)}; give it censored-normal or "
-                    "censored-laplace, or write a number"
+                    f"{_is(series, name, chosen, format_limits(*ends[row]), row)}; give it censored-normal "
+                    "or censored-laplace, or write a number"
                 )
         wrong = family.wrong(values, config.classes[position])
         if wrong.any():
@@ -43,7 +43,9 @@ def check_values(series: IrregularSeries, config: SeriesConfig) -> None:
 
 def _is(series: IrregularSeries, name: str, family: str, value: str, row: int) -> str:
     who = series.names[series.series_of_rows[row]]
-    return f"feature '{name}' is to be {family} but is {value} at time {series.times[row]:g} of series '{who}'"
+    return (
+        f"feature '{name}' is to be {family} but is {value} at time {series.times[row]:g} of series '{who}'"
+    )
 
 
 def _differ(levels: tuple[str, ...], fitted: tuple[str, ...]) -> str:

@@ -56,8 +56,8 @@ class SeriesConfig:
         for name, family, count in zip(self.features, self.likelihoods, self.classes, strict=True):
             if FAMILIES[family].classes and count < 2:
                 raise InputError(
-                    f"feature '{name}' is to be {family} but has {count} class{'es' * (count != 1)}; it takes "
-                    "two or more, choose another likelihood or leave it out"
+                    f"feature '{name}' is to be {family} but has {count} class{'es' * (count != 1)}; it "
+                    "takes two or more, choose another likelihood or leave it out"
                 )
         for field in fields(self):
             value = getattr(self, field.name)
@@ -81,9 +81,7 @@ class SeriesConfig:
 
     @classmethod
     def from_json(cls: type[Config], state: dict[str, Any]) -> Config:
-        lists: dict[str, Any] = {
-            name: tuple(state[name]) for name in ("features", "likelihoods", "static")
-        }
+        lists: dict[str, Any] = {name: tuple(state[name]) for name in ("features", "likelihoods", "static")}
         lists["levels"] = tuple(tuple(names) for names in state.get("levels", ()))
         return cls(**(state | lists))
 

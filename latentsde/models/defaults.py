@@ -49,9 +49,7 @@ def config_for(
                 f"a likelihood is given for '{unknown[0]}', which is not a feature; "
                 f"the features are {', '.join(series.features)}"
             )
-        families = tuple(
-            likelihoods.get(name, _family(series, name, "normal")) for name in series.features
-        )
+        families = tuple(likelihoods.get(name, _family(series, name, "normal")) for name in series.features)
     span = typical_span(series)
     config = kind(
         features=series.features,

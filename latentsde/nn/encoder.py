@@ -9,17 +9,22 @@ from torch import Tensor, nn
 class BackwardEncoder(nn.Module):
     """Summarises, at every observation, that observation and all later ones.
 
-    Input at a row: values (0 where missing; `inputs` of them, by default one a feature), mask, the gap to the next row, `extra` features of the row (time
-    of day, static covariates). Gaps enter as they are and as log(1 + gap), in the model's time unit.
+    Input at a row: values (0 where missing; `inputs` of them, by default one a feature), mask, the gap to the
+    next row, `extra` features of the row (time of day, static covariates). Gaps enter as they are and as
+    log(1 + gap), in the model's time unit.
     """
 
     def __init__(self, features: int, extra: int, hidden: int, inputs: int | None = None) -> None:
         super().__init__()
         self.hidden = hidden
-        self.gru = nn.GRU((features if inputs is None else inputs) + features + 2 + extra, hidden, batch_first=True)
+        self.gru = nn.GRU(
+            (features if inputs is None else inputs) + features + 2 + extra, hidden, batch_first=True
+        )
 
     def forward(self, values: Tensor, mask: Tensor, times: Tensor, lengths: Tensor, extra: Tensor) -> Tensor:
-        """(B, T, inputs) values, (B, T, F) mask, (B, T) times, (B,) lengths, (B, T, E) extra -> (B, T, hidden)."""
+        """(B, T, inputs) values, (B, T, F) mask, (B, T) times, (B,) lengths and (B, T, E) extra to
+        (B, T, hidden).
+        """
         gaps = torch.diff(times, dim=1, append=times[:, -1:]).unsqueeze(-1)
         rows = torch.cat([values, mask.to(values.dtype), gaps, torch.log1p(gaps), extra], dim=-1)
         # Reversed within each series' own length, so that padding comes last and no state passes through it.

@@ -66,7 +66,7 @@ def fingerprint(series: IrregularSeries) -> str:
     digest.update(
         json.dumps([[str(name) for name in series.names], series.features, series.static_names]).encode()
     )
-    # What the data do not have adds nothing, so that they keep the hash they had before there were such things.
+    # What data do not have adds nothing, so that their hash stays what it was.
     if series.feature_levels:
         digest.update(json.dumps(series.feature_levels).encode())
     for array in (series.offsets, series.times, series.values, series.static, series.limits):

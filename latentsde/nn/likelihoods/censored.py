@@ -36,14 +36,15 @@ class Censored(LocationScale):
         exact = super().log_prob(parameters, value, spread)  # type: ignore[safe-super]
         if limits is None:
             return exact
-        assert spread.scale is not None
         lower, upper = limits.unbind(-1)
         # Ends that are not there are put at 0 before anything is computed: no gradient is 0 times infinity.
-        below = (torch.where(lower.isfinite(), lower, 0.0) - parameters) / spread.scale
-        above = (torch.where(upper.isfinite(), upper, 0.0) - parameters) / spread.scale
-        both = lower.isfinite() & upper.isfinite()
-        mass = torch.where(lower.isfinite(), self.log_cdf(-below), self.log_cdf(above))
-        mass = torch.where(both, self.log_interval(below, torch.where(both, above, below + 1.0)), mass)
+        low, high = lower.isfinite(), upper.isfinite()
+        start, end = torch.where(low, lower, 0.0), torch.where(high, upper, 0.0)
+        below, above = (start - parameters) / spread.scale, (end - parameters) / spread.scale
+        # Not above - below, which is rounded far away from the data.
+        width = torch.where(low & high, end - start, 1.0) / spread.scale
+        mass = torch.where(low, self.log_cdf(-below), self.log_cdf(above))
+        mass = torch.where(low & high, self.log_interval(below, width), mass)
         return torch.where(lower.isnan(), exact, mass)
 
     @staticmethod
@@ -52,19 +53,22 @@ class Censored(LocationScale):
         """log F(z) of the standard member."""
 
     @classmethod
-    def log_interval(cls, a: Tensor, b: Tensor) -> Tensor:
-        """log(F(b) - F(a)) for a < b of the standard member: in the lower tail, where F is small and exact."""
-        flip = a + b > 0
-        a, b = torch.where(flip, -b, a), torch.where(flip, -a, b)
-        wide = b - a > _NARROW
-        high, low = cls.log_cdf(b), cls.log_cdf(torch.where(wide, a, b - _NARROW))
-        difference = high + torch.log(-torch.expm1(low - high))
-        return torch.where(wide, difference, cls.log_narrow(a, b))
+    def log_interval(cls, a: Tensor, width: Tensor) -> Tensor:
+        """log(F(a + width) - F(a)) of the standard member: in the tail where F is small and exact."""
+        b = torch.where(a + 0.5 * width > 0, -a, a + width)
+        wide = width > _NARROW
+        ratio = cls.log_ratio(b, torch.where(wide, width, 1.0))
+        return torch.where(wide, cls.log_cdf(b) + torch.log(-torch.expm1(ratio)), cls.log_narrow(b, width))
 
     @staticmethod
     @abstractmethod
-    def log_narrow(a: Tensor, b: Tensor) -> Tensor:
-        """`log_interval` of a narrow interval, a + b <= 0."""
+    def log_ratio(b: Tensor, width: Tensor) -> Tensor:
+        """log(F(b - width) / F(b)) for b - width / 2 <= 0, not as a difference of large numbers."""
+
+    @staticmethod
+    @abstractmethod
+    def log_narrow(b: Tensor, width: Tensor) -> Tensor:
+        """log(F(b) - F(b - width)) of a narrow interval."""
 
     def encode(self, value: Tensor, limits: Tensor | None, classes: int) -> Tensor:
         if limits is None:
@@ -82,10 +86,23 @@ class CensoredNormal(Censored, Normal):
         return torch.special.log_ndtr(z)
 
     @staticmethod
-    def log_narrow(a: Tensor, b: Tensor) -> Tensor:
+    def log_ratio(b: Tensor, width: Tensor) -> Tensor:
+        # F(x) = φ(x) erfcx(-x / √2) √(π / 2), and the squares of φ(b - width) / φ(b) are subtracted by hand.
+        tail = b < -1.0
+        far = torch.where(tail, b, -2.0)
+        scaled = torch.special.erfcx((width - far) / math.sqrt(2.0)).log()
+        scaled = scaled - torch.special.erfcx(-far / math.sqrt(2.0)).log()
+        near = torch.where(tail, 0.0, b)
+        difference = torch.special.log_ndtr(near - width) - torch.special.log_ndtr(near)
+        return torch.where(tail, width * (far - 0.5 * width) + scaled, difference)
+
+    @staticmethod
+    def log_narrow(b: Tensor, width: Tensor) -> Tensor:
         # φ(x) over the interval is φ(m) exp(-m (x - m)) up to a factor 1 + O(width²).
-        middle, width = 0.5 * (a + b), b - a
-        return -0.5 * middle.square() - 0.5 * math.log(2.0 * math.pi) + width.log() + _log_sinhc(middle * width)
+        middle = b - 0.5 * width
+        return (
+            -0.5 * middle.square() - 0.5 * math.log(2.0 * math.pi) + width.log() + _log_sinhc(middle * width)
+        )
 
 
 class CensoredLaplace(Censored, Laplace):
@@ -98,9 +115,14 @@ class CensoredLaplace(Censored, Laplace):
         return torch.where(z > 0, upper, z - math.log(2.0))
 
     @staticmethod
-    def log_narrow(a: Tensor, b: Tensor) -> Tensor:
+    def log_ratio(b: Tensor, width: Tensor) -> Tensor:
+        # log F(b - width) is b - width - log 2, as b - width is below 0.
+        return torch.where(b > 0, b - width - math.log(2.0) - CensoredLaplace.log_cdf(b), -width)
+
+    @staticmethod
+    def log_narrow(b: Tensor, width: Tensor) -> Tensor:
         # Below 0 exact; across 0 the density is within a width of 1/2.
-        middle, width = 0.5 * (a + b), b - a
+        middle = b - 0.5 * width
         return -middle.abs() - math.log(2.0) + width.log() + _log_sinhc(width)
 
 

@@ -26,12 +26,10 @@ class Normal(LocationScale):
     def log_prob(
         self, parameters: Tensor, value: Tensor, spread: Spread, limits: Tensor | None = None
     ) -> Tensor:
-        assert spread.scale is not None
         z = (value - parameters) / spread.scale
         return -0.5 * z.square() - spread.scale.log() - 0.5 * math.log(2.0 * math.pi)
 
     def variance(self, parameters: Tensor, spread: Spread) -> Tensor:
-        assert spread.scale is not None
         return spread.scale.square().expand_as(parameters)
 
     def sample(self, parameters: Tensor, spread: Spread, generator: Any) -> Tensor:
@@ -44,11 +42,9 @@ class Laplace(LocationScale):
     def log_prob(
         self, parameters: Tensor, value: Tensor, spread: Spread, limits: Tensor | None = None
     ) -> Tensor:
-        assert spread.scale is not None
         return -(value - parameters).abs() / spread.scale - spread.scale.log() - math.log(2.0)
 
     def variance(self, parameters: Tensor, spread: Spread) -> Tensor:
-        assert spread.scale is not None
         return (2.0 * spread.scale.square()).expand_as(parameters)
 
     def sample(self, parameters: Tensor, spread: Spread, generator: Any) -> Tensor:
@@ -68,7 +64,6 @@ class StudentT(LocationScale):
         self, parameters: Tensor, value: Tensor, spread: Spread, limits: Tensor | None = None
     ) -> Tensor:
         scale, degrees = spread.scale, spread.degrees
-        assert scale is not None and degrees is not None
         half = 0.5 * (degrees + 1.0)
         normalizer = torch.lgamma(half) - torch.lgamma(0.5 * degrees) - 0.5 * torch.log(math.pi * degrees)
         squared = ((value - parameters) / scale).square()
@@ -76,11 +71,9 @@ class StudentT(LocationScale):
 
     def variance(self, parameters: Tensor, spread: Spread) -> Tensor:
         scale, degrees = spread.scale, spread.degrees
-        assert scale is not None and degrees is not None
         return (degrees / (degrees - 2.0) * scale.square()).expand_as(parameters)
 
     def sample(self, parameters: Tensor, spread: Spread, generator: Any) -> Tensor:
-        assert spread.degrees is not None
         normal = _normal(parameters, generator)
         alpha = (0.5 * spread.degrees).expand(parameters.shape).contiguous()
         chi_square = 2.0 * torch._standard_gamma(alpha, generator=generator)

@@ -1,4 +1,4 @@
-"""Families of values that are counted or told apart, modelled as they are: Poisson, Bernoulli, categorical."""
+"""Families of values that are counted or told apart, never rescaled: Poisson, Bernoulli, categorical."""
 
 from __future__ import annotations
 

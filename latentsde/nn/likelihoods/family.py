@@ -15,8 +15,8 @@ class Spread(NamedTuple):
     scale: (..., n), in the units the values are modelled in; degrees: (n,), of freedom.
     """
 
-    scale: Tensor | None = None
-    degrees: Tensor | None = None
+    scale: Tensor = None  # type: ignore[assignment]
+    degrees: Tensor = None  # type: ignore[assignment]
 
 
 class Family(ABC):

@@ -166,9 +166,7 @@ class Likelihoods(nn.Module):
         for number, group in enumerate(self._groups):
             ends = limits if group.family.censored else None
             own = None if ends is None else self._features(number, ends, dim=-2)
-            parts.append(
-                group.family.encode(self._features(number, values), own, group.classes).flatten(-2)
-            )
+            parts.append(group.family.encode(self._features(number, values), own, group.classes).flatten(-2))
         if len(parts) == 1:
             return parts[0]
         return torch.cat(parts, dim=-1).index_select(-1, self._input_order)  # type: ignore[arg-type]
@@ -198,14 +196,15 @@ class Likelihoods(nn.Module):
         return values.index_select(dim, getattr(self, f"_indices{number}"))
 
     def _spread(self, number: int, group: _Group, widened: Tensor | None) -> Spread:
-        scale = degrees = None
+        scale: Tensor | None = None
+        degrees: Tensor | None = None
         if group.family.has_scale:
             scale = self._features(number, self.scale)
             if widened is not None:
                 scale = (scale.square() + widened.square()).sqrt()
         if group.family.has_degrees:
             degrees = self._features(number, self.degrees)
-        return Spread(scale, degrees)
+        return Spread(scale, degrees)  # type: ignore[arg-type]
 
 
 def _inverse(order: list[int]) -> list[int]:
