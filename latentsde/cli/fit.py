@@ -56,6 +56,23 @@ def fit(
             "as <0.3.",
         ),
     ] = "normal",
+    observation_times: Annotated[
+        str,
+        typer.Option(
+            "--observation-times",
+            metavar="given|poisson",
+            help="Whether the times of the rows are data too: events of a Poisson process whose intensity "
+            "depends on the latent state.",
+        ),
+    ] = "given",
+    follow_up: Annotated[
+        str | None,
+        typer.Option(
+            "--follow-up",
+            metavar="COL",
+            help="Column that says until when a series was followed; default: until its last row.",
+        ),
+    ] = None,
     time_unit: Annotated[
         str | None,
         typer.Option(
@@ -171,6 +188,7 @@ def fit(
     kind = model_class(model)
     options: dict[str, Any] = {"dt": dt, "latent": latent, "hidden": hidden}
     options["likelihoods"] = parse_likelihoods(likelihood)
+    options["observation_times"] = observation_times
     names = None if values is None else column_list(values, "--values")
     series, section = read_to_fit(
         data,
@@ -179,6 +197,7 @@ def fit(
         values=names,
         categories=categories_of(options["likelihoods"], names),
         static=() if static is None else column_list(static, "--static"),
+        follow_up=follow_up,
         time_unit=time_unit,
         origin=origin,
         period=period,

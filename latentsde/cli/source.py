@@ -38,6 +38,7 @@ def read_to_fit(
     values: Sequence[str] | None,
     categories: Sequence[str],
     static: Sequence[str],
+    follow_up: str | None,
     time_unit: str | None,
     origin: str | None,
     period: float | None,
@@ -52,8 +53,9 @@ def read_to_fit(
         time_unit=time_unit,
         origin=origin,
         categories=categories,
+        follow_up=follow_up,
     )
-    section = describe(series, str(path.absolute()), sha256(path))
+    section = describe(series, str(path.absolute()), sha256(path)) | {"follow_up": follow_up}
     return begin_with_period(series, period), section
 
 
@@ -138,7 +140,8 @@ def begin_with_period(series: IrregularSeries, period: float | None) -> Irregula
     else:
         shift = np.mod(series.origins, period)
         origins = series.origins - shift
-    return replace(series, times=series.times + shift[series.series_of_rows], origins=origins)
+    ends = None if series.ends is None else series.ends + shift
+    return replace(series, times=series.times + shift[series.series_of_rows], origins=origins, ends=ends)
 
 
 def _section(run: Path) -> tuple[dict[str, Any], float | None]:
@@ -167,6 +170,7 @@ def _read(path: Path, section: dict[str, Any], period: float | None) -> Irregula
         origin=section["origin"],
         static_levels={name: (low, high) for name, (low, high) in section["static_levels"].items()},
         categories=section.get("categories", {}),
+        follow_up=section.get("follow_up"),
         to_fit=False,
     )
     if section.get("origin_date") is not None and series.origins.dtype.kind == "M":
@@ -181,4 +185,6 @@ def _count_from(series: IrregularSeries, origin: np.datetime64) -> IrregularSeri
         series.time_unit
     ]
     times = series.times + shift[series.series_of_rows]
-    return replace(series, times=times, origins=np.full(len(series), origin, dtype="datetime64[ns]"))
+    ends = None if series.ends is None else series.ends + shift
+    origins = np.full(len(series), origin, dtype="datetime64[ns]")
+    return replace(series, times=times, origins=origins, ends=ends)

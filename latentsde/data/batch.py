@@ -36,6 +36,8 @@ class Batch:
     limits: torch.Tensor | None = None
     """(B, T, F, 2) float32: scaled ends of the interval of a value known by its limits alone, NaN elsewhere;
     None where no series of the data set has such values."""
+    ends: torch.Tensor | None = None
+    """(B,) float64: the ends of follow-up; None where those are the last rows."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -68,6 +70,7 @@ def collate(series: IrregularSeries, indices: Sequence[int] | np.ndarray, scaler
         static=torch.from_numpy(scaler.scale_static(series.static[indices]).astype(np.float32)),
         lengths=torch.from_numpy(lengths),
         limits=None if series.limits is None else _limits(series.limits[rows], mask, scaler),
+        ends=None if series.ends is None else torch.from_numpy(series.ends[indices]),
     )
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from latentsde.data.classes import read_classes
 from latentsde.data.columns import Levels, feature_names, read_features, read_ids, read_static
-from latentsde.data.grouping import ORIGINS, group, one_per_series
+from latentsde.data.grouping import ORIGINS, ends_of_follow_up, group, one_per_series
 from latentsde.data.limits import format_limits
 from latentsde.data.partition import after_mask, random_mask, split_by_label
 from latentsde.data.reading import Table, read_table
@@ -63,6 +63,9 @@ class IrregularSeries:
     """(R, F, 2) float64: the ends of the interval of a value that is known by its limits alone ("<0.3"),
     infinite where it is open, NaN for all other values; None where there are none. `values` then holds the
     finite end, or the middle."""
+    ends: np.ndarray | None = None
+    """(S,) float64: until when each series was followed, in the unit of `times`; None where that is not known
+    and the last row is the end."""
 
     @classmethod
     def from_frame(
@@ -77,6 +80,7 @@ class IrregularSeries:
         origin: str | None = None,
         static_levels: Mapping[str, Levels] | None = None,
         categories: Categories = (),
+        follow_up: str | None = None,
         to_fit: bool = True,
     ) -> IrregularSeries:
         """Series from a long frame: one row for each series and time, in any order, NaN where not observed.
@@ -86,12 +90,13 @@ class IrregularSeries:
         numbers and "series" for dates. Static columns are constant within a series: numbers, or two texts (0
         and 1 in alphabetical order, or as in `static_levels`). A value may be known by its limits alone:
         "<0.3", ">40" or "5-10". `categories` names value columns of classes, texts or whole numbers, or gives
-        the names of their classes, by default the column's own in order. `to_fit=False` drops the
-        demands of training only, for data to predict from: more than one row, and an observed value in every
-        feature. Raises `InputError` naming row (position in the frame), column and remedy.
+        the names of their classes, by default the column's own in order. `follow_up` names a column
+        of times, constant within a series: until when it was followed. `to_fit=False` drops the demands of
+        training only, for data to predict from: more than one row, and an observed value in every feature.
+        Raises `InputError` naming row (position in the frame), column and remedy.
         """
         frame = df.set_axis(df.columns.map(str), axis=1).reset_index(drop=True)
-        roles = Roles.of(id, time, values, static)
+        roles = Roles.of(id, time, values, static, follow_up)
         roles.check(list(frame.columns), "the frame")
         return cls._from_table(
             Table(frame), roles, time_unit, origin, static_levels or {}, categories, to_fit
@@ -110,10 +115,11 @@ class IrregularSeries:
         origin: str | None = None,
         static_levels: Mapping[str, Levels] | None = None,
         categories: Categories = (),
+        follow_up: str | None = None,
         to_fit: bool = True,
     ) -> IrregularSeries:
         """As `from_frame`, from CSV (`.csv`, `.csv.gz`) or Parquet. Errors name the line; 1 is the header."""
-        roles = Roles.of(id, time, values, static)
+        roles = Roles.of(id, time, values, static, follow_up)
         return cls._from_table(
             read_table(path, roles), roles, time_unit, origin, static_levels or {}, categories, to_fit
         )
@@ -159,6 +165,12 @@ class IrregularSeries:
                 column[grouping.order], grouping.offsets, names, name, table.source
             )
             static_levels.append(found)
+        ends = None
+        if roles.follow_up is not None:
+            moments = read_times(table, roles.follow_up, time_unit)
+            ends = ends_of_follow_up(
+                moments, roles.follow_up, grouping, times, names, time_unit, table.source
+            )
         return cls(
             names=names,
             offsets=grouping.offsets,
@@ -178,6 +190,7 @@ class IrregularSeries:
             if classes
             else (),
             limits=None if limits is None else limits[grouping.order],
+            ends=ends,
         )
 
     def __len__(self) -> int:
@@ -244,6 +257,7 @@ class IrregularSeries:
             limits=None if self.limits is None else self.limits[rows],
             static=self.static[indices],
             origins=self.origins[indices],
+            ends=None if self.ends is None else self.ends[indices],
         )
 
     def split(
@@ -269,9 +283,17 @@ class IrregularSeries:
     ) -> tuple[IrregularSeries, IrregularSeries]:
         """(visible, withheld), rows aligned: values later than `time`, or in the last part of each series.
 
-        `time` is as in `times`; `fraction` is of each series' own span from its first to its last row.
+        `time` is as in `times`; `fraction` is of each series' own span from its first to its last row. What
+        is visible was not followed beyond it.
         """
-        return self._divide(after_mask(self.times, self.offsets, time, fraction)[:, None])
+        withheld = after_mask(self.times, self.offsets, time, fraction)
+        before, after = self._divide(withheld[:, None])
+        if self.ends is None:
+            return before, after
+        # The first withheld row is the first moment of which nothing is said.
+        cut = np.minimum.reduceat(np.where(withheld, self.times, np.inf), self.offsets[:-1])
+        known = np.minimum(self.ends, cut if time is None else time)
+        return replace(before, ends=known), after
 
     def _divide(self, withheld: np.ndarray) -> tuple[IrregularSeries, IrregularSeries]:
         return (

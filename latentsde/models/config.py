@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
-from ..errors import InputError
+from ..errors import InputError, quote
 from ..nn import FAMILIES, LIKELIHOODS
 
 Config = TypeVar("Config", bound="SeriesConfig")
@@ -25,6 +25,8 @@ class SeriesConfig:
         time_scale: data time of one unit of model time; a series spans about ten.
         dt: the largest solver step.
         period: of a known rhythm (24 for hours and days), None for none.
+        observation_times: "given", or "poisson" where they are data as well (see
+            `latentsde.models.observation_times`).
         latent, hidden, encoder: sizes of the state, of the layers of fields and decoder, of the recognition
             GRU.
     """
@@ -40,6 +42,7 @@ class SeriesConfig:
     latent: int = 8
     hidden: int = 32
     encoder: int = 64
+    observation_times: str = "given"
 
     def __post_init__(self) -> None:
         for family in self.likelihoods:
@@ -48,6 +51,10 @@ class SeriesConfig:
         if len(self.likelihoods) != len(self.features):
             raise InputError(
                 f"{len(self.features)} features need as many likelihoods, got {len(self.likelihoods)}"
+            )
+        if self.observation_times not in ("given", "poisson"):
+            raise InputError(
+                f"observation_times must be 'given' or 'poisson', got {quote(self.observation_times)}"
             )
         if self.levels and len(self.levels) != len(self.features):
             raise InputError(

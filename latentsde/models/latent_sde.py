@@ -38,6 +38,7 @@ class LatentSDE(SeriesModel):
     name = "latent_sde"
     config_type = LatentSDEConfig
     config: LatentSDEConfig
+    can_model_times = True
 
     def __init__(self, config: LatentSDEConfig, scaler: Scaler) -> None:
         super().__init__(config, scaler)
@@ -49,6 +50,7 @@ class LatentSDE(SeriesModel):
         self.control = Control(config, extra)
         self.summary = nn.Linear(config.encoder, self.control.inputs)
         self.decoder = self.make_decoder(config.latent)
+        self.intensity_decoder = self.make_intensity(config.latent)
 
     def encode(self, batch: Batch) -> Encoding:
         """q(z0) and the context of a batch."""
@@ -75,10 +77,8 @@ class LatentSDE(SeriesModel):
         z0 = draw(mean, std, seed=derive_seed(seed, 0), ids=ids)
         kl_initial = self.initial.divergence(z0, mean, std, static)
 
-        # Of other series than those fitted to, what was observed before the start counts as observed there.
-        observed = self.model_time(batch.times).clamp_min(0.0)
-        times = torch.cat([torch.zeros_like(observed[:, :1]), observed], dim=1).t().cpu()
-        times = times.repeat_interleave(samples, 1)
+        asked = self.asked_times(batch)
+        times = asked.times.t().cpu().repeat_interleave(samples, 1)
         dt = self.config.dt / self.config.time_scale
         grid = ConstantStep(dt).grid(read_times(times, count))
         path = AlignedPath(z0.shape, grid.points, seed=derive_seed(seed, 1), ids=ids, device=z0.device)
@@ -86,12 +86,13 @@ class LatentSDE(SeriesModel):
         solution = solve(posterior, z0, times, dt=dt, path=path, method="bridged_euler")
         assert solution.functional is not None
 
-        z = solution.ys[1:].transpose(0, 1).unflatten(0, (len(batch), samples))  # (B, S, T, L)
-        t = observed.to(z.dtype)[:, None].expand(z.shape[:-1])
+        path = solution.ys.transpose(0, 1).unflatten(0, (len(batch), samples))  # (B, S, N, L)
+        z = asked.at_observations(path)
+        t = self.model_time(batch.times).clamp_min(0.0).to(z.dtype)[:, None].expand(z.shape[:-1])
         location = self.decode(z, t, batch.static[:, None, None])
         shape = (len(batch), samples)
         return ELBO.of_samples(
-            self.log_likelihood(location, batch),
+            self.log_likelihood(location, batch) + self.log_likelihood_of_times(path, asked, batch),
             kl_initial.unflatten(0, shape),
             solution.functional[-1].unflatten(0, shape),
             batch.mask.sum((1, 2)),

@@ -16,8 +16,11 @@ class Paths:
         location: (samples, B, Q, outputs), the likelihoods' parameters: locations in scaled units, log rates
             of counts, logits.
         steps: of the solver, those of the longest series.
+        intensity: (samples, B, Q), expected observations in one unit of the data's time; None where
+            observation times are given.
     """
 
     latent: Tensor
     location: Tensor
     steps: int
+    intensity: Tensor | None = None

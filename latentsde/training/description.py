@@ -69,7 +69,7 @@ def fingerprint(series: IrregularSeries) -> str:
     # What data do not have adds nothing, so that their hash stays what it was.
     if series.feature_levels:
         digest.update(json.dumps(series.feature_levels).encode())
-    for array in (series.offsets, series.times, series.values, series.static, series.limits):
+    for array in (series.offsets, series.times, series.values, series.static, series.limits, series.ends):
         if array is not None:
             digest.update(array.tobytes())
     return digest.hexdigest()
