@@ -52,6 +52,6 @@ def text_limits(text: pd.Series, strange: np.ndarray) -> np.ndarray:
 def representative(limits: np.ndarray) -> np.ndarray:
     """(...,) one number for limits (..., 2): the finite one, or the middle of both."""
     lower, upper = limits[..., 0], limits[..., 1]
-    return np.where(
-        np.isneginf(lower), upper, np.where(np.isposinf(upper), lower, lower + (upper - lower) / 2)
-    )
+    start = np.where(np.isneginf(lower), upper, lower)
+    end = np.where(np.isposinf(upper), lower, upper)
+    return start + (end - start) / 2

@@ -156,9 +156,12 @@ class SeriesModel(nn.Module, ABC):
             return path.new_zeros(path.shape[:2])
         t = asked.times.to(path.dtype)[:, None].expand(path.shape[:-1])
         log_intensity = self._log_intensity(path, t, batch.static[:, None, None])
+        return log_likelihood_of_times(log_intensity, asked, self.events(batch))
+
+    def events(self, batch: Batch) -> Tensor:
+        """(B, T) bool: which rows count as events where observation times are data."""
         rows = torch.arange(batch.times.shape[1], device=batch.times.device)
-        events = (rows < batch.lengths.unsqueeze(1)) & (self.model_time(batch.times) > 0)
-        return log_likelihood_of_times(log_intensity, asked, events)
+        return (rows < batch.lengths.unsqueeze(1)) & (self.model_time(batch.times) > 0)
 
     def intensity(self, z: Tensor, t: Tensor, static: Tensor) -> Tensor | None:
         """(..., B) expected observations in one unit of the data's time, at states (..., B, L) and model
