@@ -21,9 +21,9 @@ def parse_limits(text: str) -> tuple[float, float] | None:
         ends = float(match[1]), np.inf
     elif match := _BETWEEN.fullmatch(text):
         ends = float(match[1]), float(match[2])
-        if not np.isfinite(ends).all():
-            return None
     else:
+        return None
+    if not all(np.isfinite(float(number)) for number in match.groups()):  # 1e999
         return None
     return ends if ends[0] < ends[1] else None
 

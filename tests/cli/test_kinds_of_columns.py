@@ -137,3 +137,27 @@ def test_a_value_that_its_likelihood_cannot_have_ends_in_one_sentence(
     message = refused(latentsde("fit", data, *columns, "--out", tmp_path / "run", *QUICK))
     for word in words:
         assert word in message
+
+
+def test_observation_times_are_data_where_they_are_said_to_be(tmp_path: Path) -> None:
+    """With follow-up that goes on after the last row, in dates and with a rhythm."""
+    frame = clinic(series=4).drop(columns=["stage", "crp", "remark"])
+    first = pd.Timestamp(2021, 5, 1, 8)
+    frame["when"] = [(first + pd.Timedelta(d, unit="D")).isoformat() for d in frame.pop("day")]
+    frame["seen_until"] = "2021-06-30"
+    data = write(frame, tmp_path / "data.csv")
+    columns = ("--id", "patient", "--time", "when", "--time-unit", "D", "--period", 7)
+    kinds = ("--observation-times", "poisson", "--follow-up", "seen_until", "--values", "bili")
+    ending = latentsde("fit", data, *columns, *kinds, "--out", tmp_path / "run", *QUICK)
+    assert ending.code == 0, ending
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["model"]["observation_times"] == "poisson" and config["data"]["follow_up"] == "seen_until"
+    out = tmp_path / "p.csv"
+    options = ("--times", "0:4:2", "--samples", 5, "--out", out)
+    assert latentsde("predict", tmp_path / "run", "--data", data, *options).code == 0
+    assert latentsde("report", tmp_path / "run", "--samples", 20).code == 0
+    early = write(frame.assign(seen_until="2021-05-02"), tmp_path / "early.csv")
+    message = refused(latentsde("fit", early, *columns, *kinds, "--out", tmp_path / "other", *QUICK))
+    assert "follow-up of series 'p0' ends before its last row" in message
+    wrong = ("--observation-times", "hawkes", "--out", tmp_path / "other")
+    assert "'given' or 'poisson'" in refused(latentsde("fit", data, *columns, "--values", "bili", *wrong))
