@@ -41,7 +41,8 @@ REMEDY = "restore it from a copy, or fit again with --overwrite"
 BANDS = (
     "Dark points were given to the model, hollow orange ones were withheld from it. They should lie in the "
     "light band nine times out of ten, in the darker one every second time. Bands widen where observations "
-    "are far."
+    "are far. Of classes, and of what is 0 or 1, the band is that of the probability, and no point need lie "
+    "in it."
 )
 # Figures in reading order, by the beginning of their file name: title, and how to read them.
 FIGURES = {
