@@ -55,10 +55,29 @@ def fit(
         typer.Option(
             "--likelihood",
             metavar="FAMILY",
-            help="normal, laplace, student-t or poisson for all features, or for each: a=poisson,b=student-t "
-            "(the others normal).",
+            help="For all features, or for each: stage=categorical,crp=censored-normal (the others normal). "
+            "Families: normal, laplace, student-t; poisson for counts, bernoulli for 0 and 1, categorical "
+            "for texts or whole numbers; censored-normal, censored-laplace where values may be limits such "
+            "as <0.3.",
         ),
     ] = "normal",
+    observation_times: Annotated[
+        str,
+        typer.Option(
+            "--observation-times",
+            metavar="given|poisson",
+            help="Whether the times of the rows are data too: events of a Poisson process whose intensity "
+            "depends on the latent state.",
+        ),
+    ] = "given",
+    follow_up: Annotated[
+        str | None,
+        typer.Option(
+            "--follow-up",
+            metavar="COL",
+            help="Column that says until when a series was followed; default: until its last row.",
+        ),
+    ] = None,
     time_unit: Annotated[
         str | None,
         typer.Option(
@@ -164,7 +183,7 @@ def fit(
       latentsde fit counts.csv --id site --time date --time-unit D \\
           --likelihood poisson --out runs/counts
     """
-    from latentsde.cli.likelihoods import parse_likelihoods
+    from latentsde.cli.likelihoods import categories_of, parse_likelihoods
     from latentsde.cli.pipeline import Plan, carry_out, schedule_for
     from latentsde.cli.source import read_to_fit
     from latentsde.cli.steps import check_fit
@@ -186,12 +205,16 @@ def fit(
     kind = model_class(model)
     options: dict[str, Any] = {"dt": dt, "latent": latent, "hidden": hidden}
     options["likelihoods"] = parse_likelihoods(likelihood)
+    options["observation_times"] = observation_times
+    names = None if values is None else column_list(values, "--values")
     series, section = read_to_fit(
         data,
         id=id,
         time=time,
-        values=None if values is None else column_list(values, "--values"),
+        values=names,
+        categories=categories_of(options["likelihoods"], names),
         static=() if static is None else column_list(static, "--static"),
+        follow_up=follow_up,
         time_unit=time_unit,
         origin=origin,
         period=period,

@@ -1,10 +1,10 @@
-"""`--likelihood normal` or `--likelihood a=poisson,b=student-t`."""
+"""`--likelihood normal` or `--likelihood a=poisson,b=categorical`."""
 
 from __future__ import annotations
 
 from latentsde.cli.options import column_list
 from latentsde.errors import InputError, quote
-from latentsde.nn import LIKELIHOODS
+from latentsde.nn import FAMILIES, LIKELIHOODS
 
 
 def parse_likelihoods(text: str) -> str | dict[str, str]:
@@ -25,6 +25,13 @@ def parse_likelihoods(text: str) -> str | dict[str, str]:
             raise InputError(f"--likelihood names the feature {quote(name)} twice; give it one family")
         chosen[name] = _family(family)
     return chosen
+
+
+def categories_of(likelihoods: str | dict[str, str], values: list[str] | None) -> list[str]:
+    """The columns to be read as classes: texts, or whole numbers that stand for themselves."""
+    if isinstance(likelihoods, str):
+        return list(values or ()) if FAMILIES[likelihoods].classes else []
+    return [name for name, family in likelihoods.items() if FAMILIES[family].classes]
 
 
 def _family(name: str) -> str:

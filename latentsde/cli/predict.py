@@ -49,7 +49,8 @@ def predict(
 ) -> None:
     """Predict new observations of every feature at any times, in original units.
 
-    Columns: the id, the time, feature, mean, std, q05, q50, q95. Without --data every series of the fit is
+    Columns: the id, the time, feature, mean, std, q05, q50, q95. A categorical feature has a row for each
+    class, feature=class, whose mean is its probability. Without --data every series of the fit is
     predicted from all its observations. With --paths: the id, path, the time, one column for each feature.
 
     \b

@@ -36,16 +36,26 @@ def read_to_fit(
     id: str,
     time: str,
     values: Sequence[str] | None,
+    categories: Sequence[str],
     static: Sequence[str],
+    follow_up: str | None,
     time_unit: str | None,
     origin: str | None,
     period: float | None,
 ) -> tuple[IrregularSeries, dict[str, Any]]:
     """The series of a file, and config.json's section `data`, by which `series_of_fit` reads them again."""
     series = IrregularSeries.from_file(
-        path, id=id, time=time, values=values, static=static, time_unit=time_unit, origin=origin
+        path,
+        id=id,
+        time=time,
+        values=values,
+        static=static,
+        time_unit=time_unit,
+        origin=origin,
+        categories=categories,
+        follow_up=follow_up,
     )
-    section = describe(series, str(path.absolute()), sha256(path))
+    section = describe(series, str(path.absolute()), sha256(path)) | {"follow_up": follow_up}
     return begin_with_period(series, period), section
 
 
@@ -58,6 +68,7 @@ def describe(series: IrregularSeries, path: str, digest: str | None) -> dict[str
         "id": series.id_column,
         "time": series.time_column,
         "values": list(series.features),
+        "categories": {name: list(levels) for name, levels in series.levels.items()},
         "static": list(series.static_names),
         "static_levels": {
             name: list(levels)
@@ -129,7 +140,8 @@ def begin_with_period(series: IrregularSeries, period: float | None) -> Irregula
     else:
         shift = np.mod(series.origins, period)
         origins = series.origins - shift
-    return replace(series, times=series.times + shift[series.series_of_rows], origins=origins)
+    ends = None if series.ends is None else series.ends + shift
+    return replace(series, times=series.times + shift[series.series_of_rows], origins=origins, ends=ends)
 
 
 def _section(run: Path) -> tuple[dict[str, Any], float | None]:
@@ -157,6 +169,8 @@ def _read(path: Path, section: dict[str, Any], period: float | None) -> Irregula
         time_unit=section["time_unit"],
         origin=section["origin"],
         static_levels={name: (low, high) for name, (low, high) in section["static_levels"].items()},
+        categories=section.get("categories", {}),
+        follow_up=section.get("follow_up"),
         to_fit=False,
     )
     if section.get("origin_date") is not None and series.origins.dtype.kind == "M":
@@ -171,4 +185,6 @@ def _count_from(series: IrregularSeries, origin: np.datetime64) -> IrregularSeri
         series.time_unit
     ]
     times = series.times + shift[series.series_of_rows]
-    return replace(series, times=times, origins=np.full(len(series), origin, dtype="datetime64[ns]"))
+    ends = None if series.ends is None else series.ends + shift
+    origins = np.full(len(series), origin, dtype="datetime64[ns]")
+    return replace(series, times=times, origins=origins, ends=ends)

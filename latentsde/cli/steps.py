@@ -16,7 +16,10 @@ MOST_IN_A_STEP = 4000  # times asked for; the solver's path tells 4096 points of
 
 def check_fit(series: IrregularSeries, config: SeriesConfig) -> None:
     """Raise `InputError` where the data span too many steps of `config.dt`."""
-    span = float(series.times.max()) - config.start
+    latest = float(series.times.max())
+    if series.ends is not None and config.observation_times != "given":
+        latest = max(latest, float(series.ends.max()))
+    span = latest - config.start
     if span > MOST_STEPS * config.dt:
         raise InputError(
             f"the times span {span:g}, more than {MOST_STEPS:,} solver steps of {config.dt:g}; give "

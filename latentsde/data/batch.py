@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,12 +33,24 @@ class Batch:
     """(B, C) float32: scaled, 0 where missing."""
     lengths: torch.Tensor
     """(B,) int64: rows with an observed value."""
+    limits: torch.Tensor | None = None
+    """(B, T, F, 2) float32: scaled ends of the interval of a value known by its limits alone, NaN elsewhere;
+    None where no series of the data set has such values."""
+    ends: torch.Tensor | None = None
+    """(B,) float64: the ends of follow-up; None where those are the last rows."""
 
     def __len__(self) -> int:
         return len(self.ids)
 
+    def repeat(self, samples: int) -> Batch:
+        """Every series `samples` times in a row, under the same id."""
+        parts: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        given = {name: part for name, part in parts.items() if part is not None}
+        return Batch(**{name: part.repeat_interleave(samples, 0) for name, part in given.items()})
+
     def to(self, device: torch.device | str) -> Batch:
-        return Batch(*(getattr(self, field.name).to(device) for field in fields(self)))
+        parts: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: part.to(device) for name, part in parts.items() if part is not None})
 
 
 def collate(series: IrregularSeries, indices: Sequence[int] | np.ndarray, scaler: Scaler) -> Batch:
@@ -62,4 +75,11 @@ def collate(series: IrregularSeries, indices: Sequence[int] | np.ndarray, scaler
         mask=torch.from_numpy(mask),
         static=torch.from_numpy(scaler.scale_static(series.static[indices]).astype(np.float32)),
         lengths=torch.from_numpy(lengths),
+        limits=None if series.limits is None else _limits(series.limits[rows], mask, scaler),
+        ends=None if series.ends is None else torch.from_numpy(series.ends[indices]),
     )
+
+
+def _limits(limits: np.ndarray, mask: np.ndarray, scaler: Scaler) -> torch.Tensor:
+    scaled = scaler.scale(limits.swapaxes(-1, -2)).swapaxes(-1, -2)
+    return torch.from_numpy(np.where(mask[..., None], scaled, np.nan).astype(np.float32))

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_datetime64_any_dtype, is_numeric_dtype, is_timedelta64_dtype
 
+from latentsde.data.limits import representative, text_limits
 from latentsde.data.reading import MISSING, NAMELESS, Table
 from latentsde.data.roles import Roles
 from latentsde.errors import InputError, quote
@@ -39,11 +40,14 @@ def text_to_numbers(text: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     return numbers, np.isnan(numbers) & text.notna().to_numpy()
 
 
-def feature_names(table: Table, roles: Roles) -> tuple[str, ...]:
-    """The value columns: those named, else every column of numbers that plays no other part.
+def feature_names(table: Table, roles: Roles, categories: Sequence[str] = ()) -> tuple[str, ...]:
+    """The value columns: those named, else every column of numbers that plays no other part, and the
+    `categories`.
 
-    A text column counts as numbers with a fault, not as text, when at least half of its entries are numbers.
+    A text column counts as numbers with a fault, not as text, when at least half of its entries are numbers
+    or limits of numbers.
     """
+    _check_categories(table, roles, categories)
     if roles.values is not None:
         return roles.values
     names = []
@@ -51,11 +55,13 @@ def feature_names(table: Table, roles: Roles) -> tuple[str, ...]:
         if name in roles.named or name.startswith(NAMELESS):
             continue
         column = table.frame[name]
-        if plain_numbers(column) is not None:
+        if name in categories or plain_numbers(column) is not None:
             names.append(name)
         elif not is_datetime64_any_dtype(column.dtype) and not is_timedelta64_dtype(column.dtype):
-            numbers, wrong = text_to_numbers(as_text(column))
-            if np.isfinite(numbers).sum() >= max(1, wrong.sum()):
+            text = as_text(column)
+            numbers, wrong = text_to_numbers(text)
+            limited = np.isfinite(representative(text_limits(text, wrong)))
+            if np.isfinite(numbers).sum() + limited.sum() >= max(1, wrong.sum() - limited.sum()):
                 names.append(name)
     if not names:
         raise InputError(
@@ -65,11 +71,37 @@ def feature_names(table: Table, roles: Roles) -> tuple[str, ...]:
     return tuple(names)
 
 
-def read_features(table: Table, names: Sequence[str], *, to_fit: bool) -> np.ndarray:
-    """Values (R, F) float64, NaN where not observed. `to_fit` asks for an observed value in every feature."""
+def _check_categories(table: Table, roles: Roles, categories: Sequence[str]) -> None:
+    for name in categories:
+        if name not in table.frame.columns:
+            raise InputError(f"{table.source} has no column '{name}' to be categorical; check its name")
+        if name in (roles.id, roles.time, *roles.static) or name not in (roles.values or categories):
+            raise InputError(
+                f"column '{name}' is to be categorical but is not among the values; name it with --values "
+                "(values= in Python)"
+            )
+
+
+def read_features(
+    table: Table, names: Sequence[str], classes: Mapping[str, np.ndarray], *, to_fit: bool
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Values (R, F) float64, NaN where not observed, and (R, F, 2) the limits of those that are known by them
+    alone, NaN elsewhere; None where there are none.
+
+    `classes` are columns already read. `to_fit` asks for an observed value in every feature.
+    """
     values = np.empty((len(table.frame), len(names)))
+    limits = None
+    remedy = "leave the field empty if the value is missing"
     for position, name in enumerate(names):
-        values[:, position] = read_numbers(table, name, "leave the field empty if the value is missing")
+        if name in classes:
+            values[:, position] = classes[name]
+            continue
+        values[:, position], ends = read_limited(table, name, remedy)
+        if ends is not None:
+            if limits is None:
+                limits = np.full((*values.shape, 2), np.nan)
+            limits[:, position] = ends
     if to_fit and not np.isfinite(values).any():
         raise InputError(
             f"{table.source} has no observed value in {_listed(names)}; name columns that hold values"
@@ -80,13 +112,24 @@ def read_features(table: Table, names: Sequence[str], *, to_fit: bool) -> np.nda
                 f"{table.source}, column '{name}' has no observed value; leave it out by naming the others "
                 "with --values (values= in Python)"
             )
-    return values
+    return values, limits
 
 
 def read_numbers(table: Table, name: str, remedy: str) -> np.ndarray:
     """One column as float64, NaN for missing. Raises `InputError` at text and at infinite values."""
+    return _read(table, name, remedy, limited=False)[0]
+
+
+def read_limited(table: Table, name: str, remedy: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """As `read_numbers`, and (rows, 2) the limits where the column has texts such as "<0.3"; there the number
+    is the finite limit, or the middle of two. None where no text is a limit.
+    """
+    return _read(table, name, remedy, limited=True)
+
+
+def _read(table: Table, name: str, remedy: str, *, limited: bool) -> tuple[np.ndarray, np.ndarray | None]:
     column = table.frame[name]
-    numbers = plain_numbers(column)
+    numbers, limits = plain_numbers(column), None
     if numbers is None:
         if is_datetime64_any_dtype(column.dtype) or is_timedelta64_dtype(column.dtype):
             raise InputError(
@@ -95,6 +138,12 @@ def read_numbers(table: Table, name: str, remedy: str) -> np.ndarray:
             )
         text = as_text(column)
         numbers, wrong = text_to_numbers(text)
+        if limited and wrong.any():
+            limits = text_limits(text, wrong)
+            among = np.isfinite(representative(limits))
+            numbers = np.where(among, representative(limits), numbers)
+            wrong &= ~among
+            limits = limits if among.any() else None
         if wrong.any():
             row = int(np.argmax(wrong))
             raise InputError(
@@ -107,7 +156,7 @@ def read_numbers(table: Table, name: str, remedy: str) -> np.ndarray:
         raise InputError(
             f"{table.place(row)}, column '{name}': the value is infinite; correct it, or {remedy}"
         )
-    return numbers
+    return numbers, limits
 
 
 def read_ids(table: Table, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -58,6 +58,39 @@ def group(
     return Grouping(order, offsets, relative, origins)
 
 
+def ends_of_follow_up(
+    moments: Times,
+    name: str,
+    grouping: Grouping,
+    times: Times,
+    names: np.ndarray,
+    unit: str | None,
+    source: str,
+) -> np.ndarray:
+    """(S,) the ends in the column of `moments` (rows,), since the origins; `InputError` where it changes
+    within a series or comes before a row.
+    """
+    if moments.dated != times.dated:
+        raise InputError(f"{source}, column '{name}': write the ends of follow-up like the times")
+    sorted_moments = moments.moments[grouping.order]
+    ends = sorted_moments[grouping.offsets[:-1]]
+    owner = np.repeat(np.arange(len(names)), np.diff(grouping.offsets))
+    if (sorted_moments != ends[owner]).any():
+        who = names[owner[np.argmax(sorted_moments != ends[owner])]]
+        raise InputError(
+            f"{source}, column '{name}' changes within series {quote(who)}; give one end of follow-up for "
+            "each series"
+        )
+    since = elapsed(ends, grouping.origins, unit)
+    early = since < grouping.times[grouping.offsets[1:] - 1]
+    if early.any():
+        raise InputError(
+            f"{source}, column '{name}': follow-up of series {quote(names[np.argmax(early)])} ends before "
+            "its last row; correct one of them"
+        )
+    return since
+
+
 def one_per_series(
     values: np.ndarray, offsets: np.ndarray, names: np.ndarray, column: str, source: str
 ) -> np.ndarray:

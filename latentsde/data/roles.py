@@ -1,4 +1,4 @@
-"""Which column of a table plays which part: id, time, values, static."""
+"""Which column of a table plays which part: id, time, values, static, end of follow-up."""
 
 from __future__ import annotations
 
@@ -18,16 +18,25 @@ class Roles:
     time: str
     values: tuple[str, ...] | None = None
     static: tuple[str, ...] = ()
+    follow_up: str | None = None
 
     @classmethod
-    def of(cls, id: str, time: str, values: Sequence[str] | None, static: Sequence[str]) -> Roles:
+    def of(
+        cls,
+        id: str,
+        time: str,
+        values: Sequence[str] | None,
+        static: Sequence[str],
+        follow_up: str | None = None,
+    ) -> Roles:
         """Roles from what the user passed. A lone string counts as one column's name."""
-        return cls(str(id), str(time), None if values is None else _names(values), _names(static))
+        return cls(str(id), str(time), None if values is None else _names(values), _names(static), follow_up)
 
     @property
     def named(self) -> tuple[str, ...]:
         """Every column asked for by name."""
-        return (self.id, self.time, *(self.values or ()), *self.static)
+        last = () if self.follow_up is None else (self.follow_up,)
+        return (self.id, self.time, *(self.values or ()), *self.static, *last)
 
     def check(self, available: Sequence[str], source: str) -> None:
         """Raise `InputError` unless every column asked for exists once and plays one part."""
@@ -35,7 +44,8 @@ class Roles:
         for name in self.named:
             if parts[name] > 1:
                 raise InputError(
-                    f"column '{name}' is named {parts[name]} times among id, time, values and static; "
+                    f"column '{name}' is named {parts[name]} times among id, time, values, static and "
+                    "follow-up; "
                     "give each column one part"
                 )
         if self.values is not None and not self.values:

@@ -26,16 +26,18 @@ class Scaler:
     static_std: np.ndarray
 
     @classmethod
-    def fit(cls, series: IrregularSeries, counts: Collection[str] = frozenset()) -> Scaler:
-        """Statistics of the observed values of `series` alone; features in `counts` get mean 0 and std 1."""
-        unknown = sorted(set(counts) - set(series.features))
+    def fit(cls, series: IrregularSeries, kept: Collection[str] = frozenset()) -> Scaler:
+        """Statistics of the observed values of `series` alone; features in `kept` (counts, classes) get mean
+        0 and std 1.
+        """
+        unknown = sorted(set(kept) - set(series.features))
         if unknown:
             raise InputError(
                 f"'{unknown[0]}' is not a feature; the features are {', '.join(series.features)}"
             )
         mean, std = _moments(series.values, series.features)
-        kept = np.array([name in counts for name in series.features], dtype=bool)
-        mean[kept], std[kept] = 0.0, 1.0
+        as_they_are = np.array([name in kept for name in series.features], dtype=bool)
+        mean[as_they_are], std[as_they_are] = 0.0, 1.0
         return cls(series.features, mean, std, *_moments(series.static, series.static_names))
 
     def scale(self, values: Values) -> Values:

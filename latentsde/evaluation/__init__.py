@@ -1,6 +1,7 @@
 """How good a prediction is: scores of values, and baselines to hold them against."""
 
 from latentsde.evaluation.baselines import BASELINES, Baseline, Normal, baselines_for, score_baselines
+from latentsde.evaluation.likelihood import LogLikelihood, log_likelihood
 from latentsde.evaluation.metrics import (
     CALIBRATION_LEVELS,
     calibration_curve,
@@ -26,6 +27,7 @@ __all__ = [
     "CALIBRATION_LEVELS",
     "SCALE",
     "Baseline",
+    "LogLikelihood",
     "Normal",
     "PointScores",
     "Scores",
@@ -35,6 +37,7 @@ __all__ = [
     "covered",
     "crps_normal",
     "crps_samples",
+    "log_likelihood",
     "metrics_document",
     "nll_normal",
     "pit_normal",

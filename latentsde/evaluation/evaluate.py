@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from latentsde.evaluation.baselines import baselines_for, score_baselines
+from latentsde.evaluation.classes import score_classes
 from latentsde.evaluation.metrics import pit_samples
 from latentsde.evaluation.scores import PointScores, metrics_document, score_samples
 from latentsde.evaluation.tasks import Task
 from latentsde.models import SeriesModel, predict
+from latentsde.nn import FAMILIES
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,9 @@ def evaluate(
     pit: dict[str, np.ndarray] = {}
     for task in tasks:
         own, pit[task.name] = score_model(model, task, samples=samples, seed=seed)
-        scores[task.name] = {model.name: own} | score_baselines(baselines_for(period), task.train, task.test)
+        baselines = baselines_for(period)
+        classes = class_counts(model)
+        scores[task.name] = {model.name: own} | score_baselines(baselines, task.train, task.test, classes)
     document = metrics_document(scores, std=model.scaler.std, features=model.config.features)
     return Evaluation(document, pit)
 
@@ -47,13 +51,32 @@ def score_model(model: SeriesModel, task: Task, *, samples: int, seed: int) -> t
     asked = np.isfinite(withheld.values).any(1)
     rows = [np.flatnonzero(asked[withheld.rows(s)]) + withheld.offsets[s] for s in range(len(withheld))]
     observed = [withheld.values[r] for r in rows]
-    predictions = predict(
-        model, visible, [withheld.times[r] for r in rows], observed=observed, samples=samples, seed=seed
-    )
+    limits = None if withheld.limits is None else [withheld.limits[r] for r in rows]
+    times = [withheld.times[r] for r in rows]
+    predictions = predict(model, visible, times, observed=observed, limits=limits, samples=samples, seed=seed)
+    counts = class_counts(model)
+    measured = np.array([f not in counts for f in range(len(withheld.features))])
     parts, levels = [], []
-    for truth, p in zip(observed, predictions, strict=True):
-        if len(truth):
-            parts.append(score_samples(p.samples, truth, mean=p.mean, log_density=p.log_density))
-            seen = np.isfinite(truth)
-            levels.append(pit_samples(p.samples[:, seen], truth[seen]))
+    for s, (truth, p) in enumerate(zip(observed, predictions, strict=True)):
+        if not len(truth):
+            continue
+        ends = None if limits is None else limits[s]
+        points = score_samples(p.samples, truth, mean=p.mean, log_density=p.log_density, limits=ends)
+        for f in counts:
+            classes = p.classes[f]
+            likely = p.mean[:, f] if classes is None else classes.mean(0)
+            points = score_classes(points, f, likely, truth[:, f], nll=points.nll[:, f])
+        parts.append(points)
+        # Neither classes nor limits have a place in a distribution function.
+        seen = np.isfinite(truth) & measured
+        if ends is not None:
+            seen &= np.isnan(ends[..., 0])
+        levels.append(pit_samples(p.samples[:, seen], truth[seen]))
     return PointScores.join(parts), np.concatenate(levels)
+
+
+def class_counts(model: SeriesModel) -> dict[int, int]:
+    """{feature: K} of the features of K classes, 1 for those of 0 and 1."""
+    families = [FAMILIES[name] for name in model.config.likelihoods]
+    counted = zip(families, model.config.classes, strict=True)
+    return {f: max(1, k) for f, (family, k) in enumerate(counted) if family.classes or family.binary}

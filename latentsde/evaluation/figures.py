@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from latentsde.evaluation.evaluate import Evaluation
 from latentsde.evaluation.metrics import CALIBRATION_LEVELS, calibration_curve
 from latentsde.evaluation.tasks import Task
 from latentsde.models import Predictive, SeriesModel, predict
+from latentsde.nn import FAMILIES
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _SHOWN = 4  # series in a figure
@@ -36,6 +38,8 @@ def draw_figures(
     seed: int = 0,
 ) -> list[Path]:
     """Write every figure that the run has the material for into `folder`; the paths written."""
+    # Classes are drawn by their numbers; where a unit would stand is what they mean.
+    units = {name: _numbered(levels) for name, levels in train.levels.items()} | dict(units or {})
     drawn: dict[str, object] = {}
     for task in tasks:
         drawn[task.name] = _draw_task(model, task, units, samples, seed)
@@ -82,14 +86,23 @@ def _draw_task(
     lines = None
     if task.starts is not None:
         lines = _baseline_lines(task, chosen, grids)
+    columns = _columns(model, features)
     panels = [
         [
-            _panel(seen, hidden, s, f, grids[s], predictions[s], None if lines is None else lines[s][:, f])
-            for f in features
+            _panel(
+                seen,
+                hidden,
+                s,
+                column,
+                grids[s],
+                predictions[s],
+                None if lines is None else lines[s][:, column.feature],
+            )
+            for column in columns
         ]
         for s in range(len(chosen))
     ]
-    names = [seen.features[f] for f in features]
+    names = [column.name for column in columns]
     shared = {"panels": panels, "series": list(seen.names), "features": names, "units": units}
     if task.starts is None:
         return plotting.bands(**shared, time_unit=seen.time_unit)  # type: ignore[arg-type]
@@ -99,6 +112,39 @@ def _draw_task(
         baseline_name="last observation",
         time_unit=seen.time_unit,
     )
+
+
+@dataclass(frozen=True)
+class _Column:
+    """What a row of a figure shows: a feature, or the probability of one of its classes."""
+
+    name: str
+    feature: int
+    is_class: int | None = None
+    likely: bool = False  # whether the band is that of a probability
+
+    def shown(self, values: np.ndarray) -> np.ndarray:
+        """Values of the feature, or 1 for the class and 0 for another."""
+        if self.is_class is None:
+            return values
+        return np.where(np.isfinite(values), values == self.is_class, np.nan)
+
+    def samples(self, prediction: Predictive) -> np.ndarray:
+        classes = prediction.classes[self.feature]
+        if classes is not None and self.is_class is not None:
+            return classes[:, :, self.is_class]
+        return (prediction.paths if self.likely else prediction.samples)[:, :, self.feature]
+
+
+def _columns(model: SeriesModel, features: Sequence[int]) -> list[_Column]:
+    """Of the features, every class of a categorical one for itself; at most `_FEATURES` in all."""
+    columns = []
+    for f in features:
+        name, levels = model.config.features[f], model.config.levels_of(f)
+        binary = FAMILIES[model.config.likelihoods[f]].binary
+        columns += [_Column(f"{name}={level}", f, k) for k, level in enumerate(levels)]
+        columns += [] if levels else [_Column(name, f, likely=binary)]
+    return columns[:_FEATURES]
 
 
 def _baseline_lines(task: Task, chosen: np.ndarray, grids: list[np.ndarray]) -> list[np.ndarray]:
@@ -116,25 +162,26 @@ def _panel(
     seen: IrregularSeries,
     hidden: IrregularSeries,
     s: int,
-    f: int,
+    column: _Column,
     grid: np.ndarray,
     prediction: Predictive,
     baseline: np.ndarray | None,
 ) -> plotting.Panel:
     rows = seen.rows(s)
-    q05, q25, q50, q75, q95 = np.quantile(prediction.samples[:, :, f], QUANTILES, axis=0)
+    f = column.feature
+    q05, q25, q50, q75, q95 = np.quantile(column.samples(prediction), QUANTILES, axis=0)
     return plotting.Panel(
         observed_times=seen.times[rows],
-        observed=seen.values[rows, f],
+        observed=column.shown(seen.values[rows, f]),
         withheld_times=hidden.times[rows],
-        withheld=hidden.values[rows, f],
+        withheld=column.shown(hidden.values[rows, f]),
         grid=grid,
         q05=q05,
         q25=q25,
         q50=q50,
         q75=q75,
         q95=q95,
-        baseline=baseline,
+        baseline=None if baseline is None else column.shown(baseline),
     )
 
 
@@ -172,6 +219,10 @@ def _draw_latent(model: SeriesModel, series: IrregularSeries, seed: int) -> obje
         observation_times=[seen.times[seen.rows(s)][observed[seen.rows(s)]] for s in range(len(chosen))],
         time_unit=seen.time_unit,
     )
+
+
+def _numbered(levels: Sequence[str]) -> str:
+    return ", ".join(level if level == str(k) else f"{k} {level}" for k, level in enumerate(levels))
 
 
 def _grid(series: IrregularSeries, s: int) -> np.ndarray:

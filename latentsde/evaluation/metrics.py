@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 
 CALIBRATION_LEVELS = tuple(round(0.05 * step, 2) for step in range(1, 20))
+_CONFIDENCE_BINS = 10
 _CHUNK_NUMBERS = 4_000_000  # numbers of one sorted block: 32 MB
 
 
@@ -114,6 +115,20 @@ def calibration_curve(pit: ArrayLike, levels: ArrayLike = CALIBRATION_LEVELS) ->
     if not needed.size:
         return np.full(levels.shape, np.nan)
     return np.searchsorted(needed, levels, side="right") / needed.size
+
+
+def expected_calibration_error(confidence: ArrayLike, hit: ArrayLike) -> float:
+    """How far the stated probability of the likeliest class is from its share of hits, in [0, 1].
+
+    Mean over ten equal bins of confidence, weighted by their values, of |share of hits - mean confidence|
+    (Guo, Pleiss, Sun & Weinberger 2017, equation 3). Both (n,), finite; NaN without values.
+    """
+    confidence, hit = _float(confidence), _float(hit)
+    if not len(hit):
+        return math.nan
+    number = np.clip((confidence * _CONFIDENCE_BINS).astype(np.int64), 0, _CONFIDENCE_BINS - 1)
+    gaps = np.bincount(number, hit - confidence, minlength=_CONFIDENCE_BINS)
+    return float(np.abs(gaps).sum() / len(hit))
 
 
 def _float(values: ArrayLike) -> Array:

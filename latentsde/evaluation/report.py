@@ -31,12 +31,18 @@ SCORES: dict[str, tuple[str, float | None]] = {
     "nll": ("NLL", None),
     "coverage90": ("in 90 % interval", 0.9),
 }
+# Of features of classes alone.
+CLASS_SCORES: dict[str, tuple[str, float | None]] = {
+    "accuracy": ("accuracy", 1.0),
+    "ece": ("expected calibration error", 0.0),
+}
 MODEL_NAMES = ("latent_sde", "LatentSDE", "model")
 REMEDY = "restore it from a copy, or fit again with --overwrite"
 BANDS = (
     "Dark points were given to the model, hollow orange ones were withheld from it. They should lie in the "
     "light band nine times out of ten, in the darker one every second time. Bands widen where observations "
-    "are far."
+    "are far. Of classes, and of what is 0 or 1, the band is that of the probability, and no point need lie "
+    "in it."
 )
 # Figures in reading order, by the beginning of their file name: title, and how to read them.
 FIGURES = {
@@ -179,8 +185,8 @@ def _metrics(tasks: Mapping[str, Mapping[str, Any]], model: object, scale: objec
         return ""
     parts = ["<h2>Scores on withheld values</h2>"]
     parts.append(
-        "<p>Lower is better; for the 90 % interval, nearer to 90 % is. The best of a column is bold, in the "
-        "tables by feature the best of a row.</p>"
+        "<p>Lower is better; for the 90 % interval, nearer to 90 % is, and higher for accuracy. The best "
+        "of a column is bold, in the tables by feature the best of a row.</p>"
     )
     for task, rows in tasks.items():
         first = _model_of(rows, model)
@@ -206,19 +212,22 @@ def _per_feature(task: str, rows: Mapping[str, Any], names: Sequence[str]) -> st
     if not features:
         return ""
     tables = []
-    for score, (head, _) in SCORES.items():
+    for score, (head, _) in (SCORES | CLASS_SCORES).items():
         body = []
         for feature in features:
             values = [_section(scores[name], feature).get(score) for name in shown]
+            if score in CLASS_SCORES and not any(map(is_number, values)):
+                continue
             body.append([escape(feature), *_score_column(values, score)])
-        tables.append(table(["", *map(title, shown)], body, caption=head))
+        if body:
+            tables.append(table(["", *map(title, shown)], body, caption=head))
     summary = f"<summary>{title(task)} by feature, in each feature's own unit</summary>"
     return f"<details>{summary}{''.join(tables)}</details>"
 
 
 def _score_column(values: Sequence[Any], score: str) -> list[str]:
     """The cells of one score, the best in bold."""
-    target = SCORES[score][1]
+    target = (SCORES | CLASS_SCORES)[score][1]
     distance = [math.inf if not is_number(v) else v if target is None else abs(v - target) for v in values]
     cells = [percent(v) if is_number(v) and target is not None else number(v) for v in values]
     best = min(distance, default=math.inf)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from latentsde.evaluation import metrics
+from latentsde.evaluation import censoring, metrics
 
 Array = NDArray[np.float64]
 
@@ -23,7 +23,11 @@ SCALE = (
     "Overall scores: each feature divided by its standard deviation in the training series (features that "
     "are not rescaled, such as counts: as they are); mse in that unit squared, crps in that unit, nll in "
     "nats per value with the density of the divided value. per_feature: original units, nll the density of "
-    "the original value. coverage90: share of values inside the central 90 % interval. n: values scored."
+    "the original value. coverage90: share of values inside the central 90 % interval. n: values scored. "
+    "Bernoulli and categorical features: mse is the Brier score, (p - y)^2 of 0 and 1, summed over the "
+    "classes of a category; crps the energy score of classes, half of that sum; no coverage90; per_feature "
+    "also accuracy of the likeliest class and ece, its expected calibration error in ten bins. Censored "
+    "values: how far the prediction is outside the limits; nll of the limits' probability."
 )
 _NORMAL_Q95 = 1.6448536269514722
 
@@ -52,6 +56,10 @@ class PointScores:
     nll: Array
     covered90: Array
     observed: NDArray[np.bool_]
+    hit: Array | None = None
+    """Of values of classes whether the likeliest was observed, 1 or 0, NaN for other values; None without."""
+    confidence: Array | None = None
+    """The probability of the likeliest class, NaN for other values; None without."""
 
     def overall(self, std: ArrayLike) -> Scores:
         """Every observed value one vote, in standard deviations. std: (F,), the training scaler's."""
@@ -63,6 +71,7 @@ class PointScores:
             self.nll - np.log(std),
             self.covered90,
             self.observed,
+            self.hit,
         )
 
     def per_feature(self, features: Sequence[str]) -> dict[str, Scores]:
@@ -74,39 +83,68 @@ class PointScores:
                 self.nll[:, f],
                 self.covered90[:, f],
                 self.observed[:, f],
+                None if self.hit is None else self.hit[:, f],
             )
             for f, name in enumerate(features)
+        }
+
+    def of_classes(self, feature: int) -> dict[str, float]:
+        """{"accuracy", "ece"} of a feature of classes with a scored value, nothing for others."""
+        if self.hit is None or self.confidence is None:
+            return {}
+        scored = np.isfinite(self.hit[:, feature])
+        hit, confidence = self.hit[scored, feature], self.confidence[scored, feature]
+        if not len(hit):
+            return {}
+        return {
+            "accuracy": float(hit.mean()),
+            "ece": metrics.expected_calibration_error(confidence, hit),
         }
 
     @classmethod
     def join(cls, parts: Sequence[PointScores]) -> PointScores:
         """The rows of all parts: for data sets whose samples do not fit into memory at once."""
-        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
+        columns = {f.name: [getattr(part, f.name) for part in parts] for f in fields(cls)}
+        joined: dict[str, Any] = {
+            name: None if some[0] is None else np.concatenate(some) for name, some in columns.items()
+        }
+        return cls(**joined)
 
     @staticmethod
     def _average(
-        squared_error: Array, crps: Array, nll: Array, covered90: Array, observed: NDArray[np.bool_]
+        squared_error: Array,
+        crps: Array,
+        nll: Array,
+        covered90: Array,
+        observed: NDArray[np.bool_],
+        hit: Array | None,
     ) -> Scores:
         n = int(observed.sum())
         if n == 0:
             return Scores(math.nan, math.nan, math.nan, math.nan, 0)
-        mse, mean_crps, mean_nll, coverage90 = (
-            float(points[observed].mean()) for points in (squared_error, crps, nll, covered90)
-        )
+        mse, mean_crps, mean_nll = (float(points[observed].mean()) for points in (squared_error, crps, nll))
+        # Classes have no intervals.
+        inside = covered90[observed if hit is None else observed & np.isnan(hit)]
+        coverage90 = float(inside.mean()) if len(inside) else math.nan
         return Scores(mse, mean_crps, mean_nll, coverage90, n)
 
 
-def score_normal(mean: ArrayLike, std: ArrayLike, observed: ArrayLike) -> PointScores:
-    """Scores of a normal prediction. mean, std, observed: (R, F), NaN in observed = not scored."""
+def score_normal(
+    mean: ArrayLike, std: ArrayLike, observed: ArrayLike, *, limits: ArrayLike | None = None
+) -> PointScores:
+    """Scores of a normal prediction. mean, std, observed: (R, F), NaN in observed = not scored; limits:
+    (R, F, 2) of censored values, as for `score_samples`.
+    """
     mean, std, observed = (_float(a) for a in (mean, std, observed))
     half_width = _NORMAL_Q95 * std
-    return PointScores(
+    points = PointScores(
         squared_error=(mean - observed) ** 2,
         crps=metrics.crps_normal(mean, std, observed),
         nll=metrics.nll_normal(mean, std, observed),
         covered90=metrics.covered(mean - half_width, mean + half_width, observed),
         observed=np.isfinite(observed),
     )
+    return points if limits is None else censoring.rescore_normal(points, mean, std, observed, _float(limits))
 
 
 def score_samples(
@@ -115,18 +153,23 @@ def score_samples(
     *,
     mean: ArrayLike | None = None,
     log_density: ArrayLike | None = None,
+    limits: ArrayLike | None = None,
 ) -> PointScores:
     """Scores of a prediction given by samples of a new observation.
 
     samples: (N, R, F), drawn from the predictive with its observation noise, N >= 19 for a meaningful
     coverage90; observed: (R, F), NaN = not scored; mean: (R, F), the point forecast that mse judges, by
     default the samples' mean (which adds 1/N of the predictive variance to the mse); log_density: (R, F), the
-    predictive's log density at the observed values, in original units; without it nll is NaN.
+    predictive's log density at the observed values, in original units; without it nll is NaN; limits: (R, F,
+    2), the interval a censored value lies in, NaN for others: there the prediction is scored by how far it is
+    outside (see `latentsde.evaluation.censoring`).
     """
     samples, observed = _float(samples), _float(observed)
     seen = np.isfinite(observed)
     drawn, truth = samples[:, seen], observed[seen]
     centre = drawn.mean(axis=0) if mean is None else _float(mean)[seen]
+    if limits is not None:
+        drawn, centre, truth = censoring.outside(drawn, centre, truth, _float(limits)[seen])
     density = np.full(truth.shape, np.nan) if log_density is None else _float(log_density)[seen]
     # Plotting position k / (N + 1): for it, and not for numpy's default, a calibrated sample covers 90 % at
     # any N.
@@ -159,7 +202,10 @@ def metrics_document(
         document[task] = {}
         for model, points in models.items():
             entry = _plain(points.overall(std))
-            entry["per_feature"] = {name: _plain(s) for name, s in points.per_feature(features).items()}
+            entry["per_feature"] = {
+                name: _plain(s) | points.of_classes(f)
+                for f, (name, s) in enumerate(points.per_feature(features).items())
+            }
             document[task][model] = entry
     return document
 

@@ -36,7 +36,7 @@ class Autoregressive(SeriesModel):
 
     def __init__(self, config: SeriesConfig, scaler: Scaler) -> None:
         super().__init__(config, scaler)
-        inputs = 2 * len(config.features) + self.extra_width + 2 * self.told_the_gap
+        inputs = self.likelihoods.inputs + len(config.features) + self.extra_width + 2 * self.told_the_gap
         self.start = LearnedStart(config.hidden, len(config.static))
         self.recurrence = Recurrence(inputs, config.hidden, self.make_between())
         self.decoder = self.make_decoder(config.hidden)

@@ -6,8 +6,8 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
-from ..errors import InputError
-from ..nn import LIKELIHOODS
+from ..errors import InputError, quote
+from ..nn import FAMILIES, LIKELIHOODS
 
 Config = TypeVar("Config", bound="SeriesConfig")
 
@@ -19,10 +19,14 @@ class SeriesConfig:
     Attributes:
         features, static: names of the observed features and of the static covariates.
         likelihoods: one family for each feature.
+        levels: for each feature the names of its classes 0, 1, ..., none for all but categorical ones; empty
+            where no feature is categorical.
         start: where model time begins: the earliest time of the data.
         time_scale: data time of one unit of model time; a series spans about ten.
         dt: the largest solver step.
         period: of a known rhythm (24 for hours and days), None for none.
+        observation_times: "given", or "poisson" where they are data as well (see
+            `latentsde.models.observation_times`).
         latent, hidden, encoder: sizes of the state, of the layers of fields and decoder, of the recognition
             GRU.
     """
@@ -33,10 +37,12 @@ class SeriesConfig:
     time_scale: float
     dt: float
     static: tuple[str, ...] = ()
+    levels: tuple[tuple[str, ...], ...] = ()
     period: float | None = None
     latent: int = 8
     hidden: int = 32
     encoder: int = 64
+    observation_times: str = "given"
 
     def __post_init__(self) -> None:
         for family in self.likelihoods:
@@ -46,6 +52,20 @@ class SeriesConfig:
             raise InputError(
                 f"{len(self.features)} features need as many likelihoods, got {len(self.likelihoods)}"
             )
+        if self.observation_times not in ("given", "poisson"):
+            raise InputError(
+                f"observation_times must be 'given' or 'poisson', got {quote(self.observation_times)}"
+            )
+        if self.levels and len(self.levels) != len(self.features):
+            raise InputError(
+                f"{len(self.features)} features need as many lists of classes, got {len(self.levels)}"
+            )
+        for name, family, count in zip(self.features, self.likelihoods, self.classes, strict=True):
+            if FAMILIES[family].classes and count < 2:
+                raise InputError(
+                    f"feature '{name}' is to be {family} but has {count} class{'es' * (count != 1)}; it "
+                    "takes two or more, choose another likelihood or leave it out"
+                )
         for field in fields(self):
             value = getattr(self, field.name)
             if field.type in ("float", "float | None") and field.name != "start" and value is not None:
@@ -54,12 +74,22 @@ class SeriesConfig:
             elif field.type == "int" and value < 1:
                 raise InputError(f"{field.name} must be at least 1, got {value}")
 
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """(F,) how many classes a feature has, 0 for all but categorical ones."""
+        return tuple(map(len, self.levels)) or (0,) * len(self.features)
+
+    def levels_of(self, feature: int) -> tuple[str, ...]:
+        """The names of a feature's classes; none for a feature without."""
+        return self.levels[feature] if self.levels else ()
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_json(cls: type[Config], state: dict[str, Any]) -> Config:
-        lists = {name: tuple(state[name]) for name in ("features", "likelihoods", "static")}
+        lists: dict[str, Any] = {name: tuple(state[name]) for name in ("features", "likelihoods", "static")}
+        lists["levels"] = tuple(tuple(names) for names in state.get("levels", ()))
         return cls(**(state | lists))
 
 

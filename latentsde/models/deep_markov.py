@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pyro
 import torch
 from pyro import poutine
@@ -15,7 +17,6 @@ from torch import Tensor
 
 from ..brownian import derive_seed, standard_normal
 from ..data import Batch, Scaler
-from ..nn import BackwardEncoder
 from ..nn.markov import Combiner, GatedTransition
 from .bound import ELBO, hide, sample_ids
 from .config import SeriesConfig
@@ -41,7 +42,7 @@ class DeepMarkov(SeriesModel):
         known = 2 + self.extra_width
         self.start = LearnedStart(config.latent, len(config.static))
         self.transition = GatedTransition(config.latent, known, config.hidden)
-        self.encoder = BackwardEncoder(len(config.features), self.extra_width, config.encoder)
+        self.encoder = self.make_encoder()
         self.combiner = Combiner(config.latent, known, config.encoder)
         self.decoder = self.make_decoder(config.latent)
 
@@ -60,8 +61,7 @@ class DeepMarkov(SeriesModel):
         self._recognise(batch, seed, hidden_share)
 
     def elbo(self, batch: Batch, *, seed: int, samples: int = 1, hidden_share: float = 0.0) -> ELBO:
-        parts = (batch.times, batch.values, batch.mask, batch.static, batch.lengths)
-        many = Batch(sample_ids(batch.ids, samples), *(x.repeat_interleave(samples, 0) for x in parts))
+        many = replace(batch.repeat(samples), ids=sample_ids(batch.ids, samples))
         # Without `pyro.module`: two models would share the parameters of Pyro's one store.
         guide = poutine.trace(self._recognise).get_trace(many, seed, hidden_share)
         model = poutine.trace(poutine.replay(self._generate, trace=guide)).get_trace(many)

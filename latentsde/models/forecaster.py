@@ -12,6 +12,7 @@ import pandas as pd
 
 from ..data import IrregularSeries
 from ..errors import InputError
+from .checking import check_values
 from .predictive import Predictive, predict
 from .saving import load_run
 from .series_model import SeriesModel
@@ -48,7 +49,8 @@ class Forecaster:
 
         Returns:
             One row for each (series, time, feature): the id, the time as in the data, feature, mean, std,
-            q05, q50, q95.
+            q05, q50, q95. Of a categorical feature one row for each class, "feature=class": what is predicted
+            there is 1 for this class and 0 for another, so the mean is its probability.
         """
         frames = [
             self._frame(series, s, asked, p)
@@ -65,10 +67,10 @@ class Forecaster:
         seed: int = 0,
     ) -> pd.DataFrame:
         """Posterior sample paths without observation noise: the id, path, the time, one column for each
-        feature.
+        feature, or for each class of a categorical one the probability, "feature=class".
         """
         frames = [
-            _long_paths(series, s, asked, p.paths, series.names[s])
+            _long_paths(series, s, asked, self._columns(p), series.names[s])
             for s, asked, p in self._predictives(series, times, samples, seed)
         ]
         return pd.concat(frames, ignore_index=True)
@@ -87,7 +89,7 @@ class Forecaster:
             self.model, None, [asked] * n, ids=keys, static=like.static[chosen], samples=1, seed=seed
         )
         frames = [
-            _long_paths(like, chosen[k], asked, p.samples, names[k]).drop(columns="path")
+            _long_paths(like, chosen[k], asked, self._drawn(p), names[k]).drop(columns="path")
             for k, p in enumerate(drawn)
         ]
         return pd.concat(frames, ignore_index=True)
@@ -98,6 +100,7 @@ class Forecaster:
                 f"the series have the features {', '.join(series.features)}; "
                 f"the model was fitted to {', '.join(self.model.config.features)}"
             )
+        check_values(series, self.model.config)
         if samples < 1:
             raise InputError(f"samples must be at least 1, got {samples}")
         one_list = len(times) == 0 or np.ndim(times[0]) == 0
@@ -113,26 +116,63 @@ class Forecaster:
         )
 
     def _frame(self, series: IrregularSeries, s: int, asked: np.ndarray, p: Predictive) -> pd.DataFrame:
-        count, width = p.mean.shape
-        low, middle, high = np.quantile(p.samples, QUANTILES, axis=0)
-        columns = {"mean": p.mean, "std": p.std, "q05": low, "q50": middle, "q95": high}
+        names, mean, std, quantiles = [], [], [], []
+        for f, feature in enumerate(series.features):
+            classes = p.classes[f]
+            if classes is None:
+                names.append(feature)
+                mean.append(p.mean[:, f])
+                std.append(p.std[:, f])
+                quantiles.append(np.quantile(p.samples[:, :, f], QUANTILES, axis=0))
+                continue
+            for k, level in enumerate(self.model.config.levels_of(f)):
+                probability = classes[:, :, k].mean(0)
+                names.append(f"{feature}={level}")
+                mean.append(probability)
+                std.append(np.sqrt(probability * (1.0 - probability)))
+                quantiles.append(np.array([probability > 1.0 - q for q in QUANTILES], dtype=np.float64))
+        low, middle, high = np.stack(quantiles, -1)
+        columns = {"mean": np.stack(mean, -1), "std": np.stack(std, -1)}
+        columns |= {"q05": low, "q50": middle, "q95": high}
+        count, width = low.shape
         when = series.original_times(np.full(count, s), asked)
         return pd.DataFrame(
             {
                 series.id_column: np.repeat(series.names[s], count * width),
                 series.time_column: np.repeat(when, width),
-                "feature": np.tile(series.features, count),
+                "feature": np.tile(names, count),
                 **{name: values.reshape(-1) for name, values in columns.items()},
             }
         )
 
+    def _columns(self, p: Predictive) -> dict[str, np.ndarray]:
+        """{column: (N, Q)} of the paths, one for each class of a categorical feature."""
+        columns = {}
+        for f, feature in enumerate(self.model.config.features):
+            classes = p.classes[f]
+            if classes is None:
+                columns[feature] = p.paths[:, :, f]
+            else:
+                levels = self.model.config.levels_of(f)
+                columns |= {f"{feature}={level}": classes[:, :, k] for k, level in enumerate(levels)}
+        return columns
+
+    def _drawn(self, p: Predictive) -> dict[str, np.ndarray]:
+        """{feature: (N, Q)} new observations, classes by their names."""
+        columns = {}
+        for f, feature in enumerate(self.model.config.features):
+            levels = self.model.config.levels_of(f)
+            drawn = p.samples[:, :, f]
+            columns[feature] = np.array(levels, object)[drawn.astype(np.int64)] if levels else drawn
+        return columns
+
 
 def _long_paths(
-    like: IrregularSeries, s: int, asked: np.ndarray, paths: np.ndarray, name: str
+    like: IrregularSeries, s: int, asked: np.ndarray, columns: dict[str, np.ndarray], name: str
 ) -> pd.DataFrame:
-    samples, count, width = paths.shape
+    samples, count = next(iter(columns.values())).shape
     when = like.original_times(np.full(count, s), asked)
-    frame = pd.DataFrame(paths.reshape(-1, width), columns=list(like.features))
+    frame = pd.DataFrame({column: paths.reshape(-1) for column, paths in columns.items()})
     frame.insert(0, like.id_column, name)
     frame.insert(1, "path", np.repeat(np.arange(samples), count))
     frame.insert(2, like.time_column, np.tile(when, samples))

@@ -23,25 +23,27 @@ class GRUD(Autoregressive):
 
     def __init__(self, config: SeriesConfig, scaler: Scaler) -> None:
         super().__init__(config, scaler)
-        features = len(config.features)
+        features = self.likelihoods.inputs
         self.mean = nn.Parameter(torch.zeros(features))
         self.input_rate = nn.Parameter(torch.full((features,), 0.5))
         self.input_rate_at_once = nn.Parameter(torch.full((features,), 0.1))
 
     def make_between(self) -> Between:
-        return FeatureDecay(len(self.config.features), self.config.hidden)
+        return FeatureDecay(self.likelihoods.inputs, self.config.hidden)
 
     def last_seen(self, batch: Batch, times: Tensor) -> Tensor:
-        """As the base's, for each feature: K = F."""
-        first = times[:, :1, None].expand(-1, -1, batch.mask.shape[-1])
-        return torch.cat([first, torch.where(batch.mask, times.unsqueeze(-1), first)], dim=1).cummax(1).values
+        """As the base's, for each number that is read of a row: K of them."""
+        mask = self.likelihoods.encoder_mask(batch.mask)
+        first = times[:, :1, None].expand(-1, -1, mask.shape[-1])
+        return torch.cat([first, torch.where(mask, times.unsqueeze(-1), first)], dim=1).cummax(1).values
 
     def inputs(self, batch: Batch, since: Tensor) -> Tensor:
         values, _, extra = self.rows(batch)
-        return torch.cat([self.imputed(values, batch.mask, since), batch.mask.to(values.dtype), extra], -1)
+        imputed = self.imputed(values, self.likelihoods.encoder_mask(batch.mask), since)
+        return torch.cat([imputed, batch.mask.to(values.dtype), extra], -1)
 
     def imputed(self, values: Tensor, mask: Tensor, since: Tensor) -> Tensor:
-        """Values (B, T, F) with each missing one replaced by γ x_last + (1 - γ) mean, γ = exp(-max(0, w δ +
+        """Values (B, T, K) with each missing one replaced by γ x_last + (1 - γ) mean, γ = exp(-max(0, w δ +
         b)) (equation 11).
         """
         row = torch.arange(1, mask.shape[1] + 1, device=mask.device).view(1, -1, 1)

@@ -46,6 +46,7 @@ class InitialValueModel(SeriesModel):
         static = len(config.static)
         self.initial = InitialState(config.encoder + 1 + static, config.latent, static)
         self.decoder = self.make_decoder(state)
+        self.intensity_decoder = self.make_intensity(state) if self.can_model_times else None
 
     @abstractmethod
     def summary(self, batch: Batch) -> Tensor:
@@ -71,11 +72,11 @@ class InitialValueModel(SeriesModel):
         static = batch.static.repeat_interleave(samples, 0)
         z0 = draw(mean, std, seed=derive_seed(seed, 0), ids=sample_ids(batch.ids, samples))
         rows = Rows(self.model_time(batch.times), batch.lengths).repeat(samples)
-        z, steps = self.states(z0, static, rows, rows.times)
-        location = self.decode(z, rows.times.to(z.dtype), static.unsqueeze(1))
+        asked = self.asked_times(batch)
+        path, steps = self.states(z0, static, rows, asked.times.repeat_interleave(samples, 0))
         shape = (len(batch), samples)
         kl_initial = self.initial.divergence(z0, mean, std, static).unflatten(0, shape)
-        log_likelihood = self.log_likelihood(location.unflatten(0, shape), batch)
+        log_likelihood = self.evidence(path.unflatten(0, shape), asked, batch)
         kl_path = torch.zeros_like(kl_initial)
         return ELBO.of_samples(log_likelihood, kl_initial, kl_path, batch.mask.sum((1, 2)), steps)
 
@@ -107,5 +108,8 @@ class InitialValueModel(SeriesModel):
         z, steps = self.states(z0, static, rows.repeat(samples), at)
         location = self.decode(z, at.to(z.dtype), static.unsqueeze(1))
         shape = (len(ids), samples)
+        intensity = self.intensity(z, at.to(z.dtype), static.unsqueeze(1))
         latent, location = (x.unflatten(0, shape).transpose(0, 1) for x in (z, location))
-        return Paths(latent, location, steps=steps)
+        if intensity is not None:
+            intensity = intensity.unflatten(0, shape).transpose(0, 1)
+        return Paths(latent, location, steps, intensity=intensity)

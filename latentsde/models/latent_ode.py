@@ -10,14 +10,15 @@ gaps.
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..data import Batch, Scaler
-from ..nn import BackwardEncoder, ODEEncoder
+from ..nn import ODEEncoder
 from ..solvers import Solution, solve
 from .config import SeriesConfig
 from .fields import PriorDrift
 from .initial_value import InitialValueModel, Rows
+from .series_model import SeriesModel
 
 
 class LatentODE(InitialValueModel):
@@ -29,16 +30,19 @@ class LatentODE(InitialValueModel):
     """
 
     name = "latent_ode"
+    can_model_times = True
 
     def __init__(self, config: SeriesConfig, scaler: Scaler) -> None:
         super().__init__(config, scaler, state=config.latent)
         self.encoder = self.make_encoder()
         self.drift = PriorDrift(config, self.extra_width)
 
-    def make_encoder(self) -> BackwardEncoder | ODEEncoder:
+    def make_encoder(self) -> nn.Module:
         config = self.config
         sizes = (len(config.features), self.extra_width, config.encoder)
-        return ODEEncoder(*sizes, width=config.hidden, step=config.dt / config.time_scale)
+        return ODEEncoder(
+            *sizes, self.likelihoods.inputs, width=config.hidden, step=config.dt / config.time_scale
+        )
 
     def summary(self, batch: Batch) -> Tensor:
         values, times, extra = self.rows(batch)
@@ -68,8 +72,8 @@ class LatentODEWithRNNEncoder(LatentODE):
 
     name = "latent_ode_rnn_encoder"
 
-    def make_encoder(self) -> BackwardEncoder | ODEEncoder:
-        return BackwardEncoder(len(self.config.features), self.extra_width, self.config.encoder)
+    def make_encoder(self) -> nn.Module:
+        return SeriesModel.make_encoder(self)
 
 
 class _Field:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ..brownian import AlignedPath, derive_seed
 from ..data import Batch, Scaler
 from ..girsanov import BridgedPathKL
-from ..nn import BackwardEncoder, Context
+from ..nn import Context
 from ..solvers import ConstantStep, Solution, solve
 from ..solvers.grid import read_times
 from .bound import ELBO, hide, sample_ids
@@ -40,17 +40,19 @@ class LatentSDE(SeriesModel):
     name = "latent_sde"
     config_type = LatentSDEConfig
     config: LatentSDEConfig
+    can_model_times = True
 
     def __init__(self, config: LatentSDEConfig, scaler: Scaler) -> None:
         super().__init__(config, scaler)
         extra, static = self.extra_width, len(config.static)
-        self.encoder = BackwardEncoder(len(config.features), extra, config.encoder)
+        self.encoder = self.make_encoder()
         self.initial = InitialState(config.encoder + 1 + static, config.latent, static)
         self.prior_drift = PriorDrift(config, extra)
         self.diffusion = Diffusion(config)
         self.control = Control(config, extra)
         self.summary = nn.Linear(config.encoder, self.control.inputs)
         self.decoder = self.make_decoder(config.latent)
+        self.intensity_decoder = self.make_intensity(config.latent)
 
     def encode(self, batch: Batch) -> Encoding:
         """q(z0) and the context of a batch."""
@@ -61,29 +63,23 @@ class LatentSDE(SeriesModel):
         context = Context(times, self.summary(states), batch.lengths)
         return Encoding(*self.initial.posterior(known), context, batch.static)
 
-    def observed_times(self, batch: Batch) -> Tensor:
-        """(B, T) float64 model times of a batch's rows.
-
-        Of other series than those fitted to, what was observed before the start counts as observed there.
-        """
-        return self.model_time(batch.times).clamp_min(0.0)
-
     def solve_posterior(
         self,
         context: Context,
         static: Tensor,
         z0: Tensor,
-        observed: Tensor,
+        times: Tensor,
         ids: Tensor,
         *,
         seed: int,
         sticking_the_landing: bool = True,
         sampled: Sequence[Tensor] = (),
     ) -> Solution:
-        """The posterior from z0 (B, L) at time 0 through model times `observed` (B, T); its functional is the
-        path KL, of which `latentsde.PathKL` describes the options. The noise is a function of (seed, ids).
+        """The posterior from z0 (B, L) through model times (B, N), of which the first is 0; its functional is
+        the path KL, of which `latentsde.PathKL` describes the options. The noise is a function of (seed,
+        ids).
         """
-        times = torch.cat([torch.zeros_like(observed[:, :1]), observed], dim=1).t().cpu()
+        times = times.t().cpu()
         dt = self.config.dt / self.config.time_scale
         grid = ConstantStep(dt).grid(read_times(times, len(ids)))
         path = AlignedPath(z0.shape, grid.points, seed=seed, ids=ids, device=z0.device)
@@ -94,11 +90,6 @@ class LatentSDE(SeriesModel):
             sampled=sampled,
         )
         return solve(posterior, z0, times, dt=dt, path=path, method="bridged_euler")
-
-    def locations(self, z: Tensor, batch: Batch) -> Tensor:
-        """What the decoder makes of S paths (B, S, T, L) at the batch's times: (B, S, T, outputs)."""
-        t = self.observed_times(batch).to(z.dtype)[:, None].expand(z.shape[:-1])
-        return self.decode(z, t, batch.static[:, None, None])
 
     def elbo(self, batch: Batch, *, seed: int, samples: int = 1, hidden_share: float = 0.0) -> ELBO:
         """The bound, estimated with `samples` posterior paths a series; the noise is a function of (seed,
@@ -115,14 +106,13 @@ class LatentSDE(SeriesModel):
         z0 = draw(mean, std, seed=derive_seed(seed, 0), ids=ids)
         kl_initial = self.initial.divergence(z0, mean, std, static)
 
-        observed = self.observed_times(batch)
-        context, times = code.context.repeat(samples), observed.repeat_interleave(samples, 0)
+        asked = self.asked_times(batch)
+        context, times = code.context.repeat(samples), asked.times.repeat_interleave(samples, 0)
         solution = self.solve_posterior(context, static, z0, times, ids, seed=derive_seed(seed, 1))
         assert solution.functional is not None
-        z = solution.ys[1:].transpose(0, 1).unflatten(0, (len(batch), samples))  # (B, S, T, L)
         shape = (len(batch), samples)
         return ELBO.of_samples(
-            self.log_likelihood(self.locations(z, batch), batch),
+            self.evidence(solution.ys.transpose(0, 1).unflatten(0, shape), asked, batch),
             kl_initial.unflatten(0, shape),
             solution.functional[-1].unflatten(0, shape),
             batch.mask.sum((1, 2)),

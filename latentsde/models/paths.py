@@ -13,13 +13,17 @@ class Paths:
 
     Attributes:
         latent: (samples, B, Q, L).
-        location: (samples, B, Q, F), the likelihoods' locations in scaled units (log rates for counts).
+        location: (samples, B, Q, outputs), the likelihoods' parameters: locations in scaled units, log rates
+            of counts, logits.
         steps: of the solver, those of the longest series.
         observations: (samples, B, Q, F) new observations in scaled units, where the paths themselves depend
             on them; None where they are to be drawn from the likelihoods, given the path.
+        intensity: (samples, B, Q), expected observations in one unit of the data's time; None where
+            observation times are given.
     """
 
     latent: Tensor
     location: Tensor
     steps: int
     observations: Tensor | None = None
+    intensity: Tensor | None = None

@@ -54,8 +54,11 @@ def paths(
         z = torch.where((at < 0).unsqueeze(-1), backward.ys.transpose(0, 1)[:, 1:].flip(1), z)
         steps += backward.stats.steps
     location = model.decode(z, at.to(z.dtype), static.unsqueeze(1))
+    intensity = model.intensity(z, at.to(z.dtype), static.unsqueeze(1))
     latent, location = (x.unflatten(0, (batch, samples)).transpose(0, 1) for x in (z, location))
-    return Paths(latent, location, steps)
+    if intensity is not None:
+        intensity = intensity.unflatten(0, (batch, samples)).transpose(0, 1)
+    return Paths(latent, location, steps, intensity=intensity)
 
 
 class _Reversed:

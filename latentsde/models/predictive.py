@@ -23,12 +23,14 @@ class Predictive:
     Attributes:
         samples: (N, Q, F), new observations.
         paths: (N, Q, F), the same paths without observation noise: the mean of an observation given the
-            latent state.
+            latent state; of a class its number, see `classes`.
         mean, std: (Q, F) of a new observation.
         log_density: (Q, F) of the given observations; NaN where none is given. A kernel estimate: the mixture
             over the N paths of the likelihood, its scale widened in quadrature by Silverman's bandwidth 1.06
             std N^(-1/5) of the paths' locations. Without it, narrow likelihoods on scattered paths leave gaps
-            between the kernels that no finite N fills.
+            between the kernels that no finite N fills. Of what is discrete or censored the log probability.
+        classes: (F,) of a categorical feature the probabilities (N, Q, K) of its classes on each path; None
+            for the others.
         latent: (N, Q, L).
         steps: of the solver, for the longest series solved together with this one.
     """
@@ -38,6 +40,7 @@ class Predictive:
     mean: np.ndarray
     std: np.ndarray
     log_density: np.ndarray
+    classes: tuple[np.ndarray | None, ...]
     latent: np.ndarray
     steps: int
 
@@ -51,6 +54,7 @@ def predict(
     ids: np.ndarray | None = None,
     static: np.ndarray | None = None,
     observed: Sequence[np.ndarray] | None = None,
+    limits: Sequence[np.ndarray] | None = None,
     samples: int = 200,
     seed: int = 0,
 ) -> Iterator[Predictive]:
@@ -63,6 +67,7 @@ def predict(
             (S, C) are their static covariates in original units.
         times: S arrays of times, increasing, in the data's unit; anywhere.
         observed: S arrays (Q, F) to give the density of, NaN for none.
+        limits: of them, S arrays (Q, F, 2) as in `IrregularSeries.limits`, or None.
         samples: N.
     """
     device = next(model.parameters()).device
@@ -92,8 +97,9 @@ def predict(
             location = paths.location[:, row, :count]
             values = None if observed is None else observed[s]
             drawn = None if paths.observations is None else paths.observations[:, row, :count]
+            ends = None if limits is None else limits[s]
             latent = paths.latent[:, row, :count]
-            yield _describe(model, location, latent, generator, values, paths.steps, drawn)
+            yield _describe(model, location, latent, generator, values, ends, paths.steps, drawn)
 
 
 def _describe(
@@ -102,6 +108,7 @@ def _describe(
     latent: torch.Tensor,
     generator: torch.Generator,
     observed: np.ndarray | None,
+    limits: np.ndarray | None,
     steps: int,
     drawn: torch.Tensor | None,
 ) -> Predictive:
@@ -109,19 +116,26 @@ def _describe(
     means = likelihoods.mean(location).double()
     variance = likelihoods.variance(location).double().mean(0) + means.var(0, correction=0)
     drawn = (likelihoods.sample(location, generator) if drawn is None else drawn).double()
-    density = np.full(tuple(location.shape[1:]), np.nan)
+    density = np.full(tuple(means.shape[1:]), np.nan)
     if observed is not None:
         scaled = torch.from_numpy(scaler.scale(observed)).to(location)
+        ends, jacobian = None, np.log(scaler.std)
+        if limits is not None:
+            ends = torch.from_numpy(scaler.scale(limits.swapaxes(-1, -2)).swapaxes(-1, -2)).to(location)
+            jacobian = np.where(np.isnan(limits[..., 0]), jacobian, 0.0)
         bandwidth = 1.06 * location.std(0) * len(location) ** -0.2 if len(location) > 1 else None
-        log_prob = likelihoods.log_prob(location, torch.nan_to_num(scaled), bandwidth).double()
+        log_prob = likelihoods.log_prob(location, torch.nan_to_num(scaled), bandwidth, ends).double()
         mixture = torch.logsumexp(log_prob, 0) - np.log(len(location))
-        density = np.where(np.isfinite(observed), mixture.cpu().numpy() - np.log(scaler.std), np.nan)
+        density = np.where(np.isfinite(observed), mixture.cpu().numpy() - jacobian, np.nan)
     return Predictive(
         samples=scaler.unscale(drawn).cpu().numpy(),
         paths=scaler.unscale(means).cpu().numpy(),
         mean=scaler.unscale(means.mean(0)).cpu().numpy(),
         std=variance.sqrt().cpu().numpy() * scaler.std,
         log_density=density,
+        classes=tuple(
+            None if p is None else p.double().cpu().numpy() for p in likelihoods.probabilities(location)
+        ),
         latent=latent.cpu().numpy(),
         steps=steps,
     )

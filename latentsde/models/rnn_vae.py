@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data import Batch, Scaler
-from ..nn import BackwardEncoder, Between, Recurrence
+from ..nn import Between, Recurrence
 from .config import SeriesConfig
 from .initial_value import InitialValueModel, Rows
 from .rows import chain, pick
@@ -24,7 +24,7 @@ class RNNVAE(InitialValueModel):
 
     def __init__(self, config: SeriesConfig, scaler: Scaler) -> None:
         super().__init__(config, scaler, state=config.hidden)
-        self.encoder = BackwardEncoder(len(config.features), self.extra_width, config.encoder)
+        self.encoder = self.make_encoder()
         self.start = nn.Linear(config.latent, config.hidden)
         self.recurrence = Recurrence(2 + self.extra_width, config.hidden, Between())
 

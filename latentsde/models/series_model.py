@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from ..data import Batch, IrregularSeries, Scaler
-from ..nn import Decoder, Likelihoods, TimeFeatures
+from ..errors import InputError
+from ..nn import FAMILIES, BackwardEncoder, Decoder, Likelihoods, TimeFeatures
 from .bound import ELBO
 from .config import SeriesConfig
 from .defaults import config_for
+from .observation_times import AskedTimes, log_likelihood_of_times
 from .paths import Paths
 
 Model = TypeVar("Model", bound="SeriesModel")
@@ -33,13 +35,23 @@ class SeriesModel(nn.Module, ABC):
     """As in config.json, metrics.json and, with dashes, `--model`."""
     config_type: ClassVar[type[SeriesConfig]] = SeriesConfig
     decoder: Decoder
+    can_model_times: ClassVar[bool] = False
+    """Whether `observation_times="poisson"` is known to it: it then has `intensity_decoder`, made by
+    `make_intensity`, adds `log_likelihood_of_times` to its bound and gives `intensity` with its paths.
+    """
 
     def __init__(self, config: SeriesConfig, scaler: Scaler) -> None:
         super().__init__()
+        if config.observation_times != "given" and not self.can_model_times:
+            raise InputError(
+                f"the model '{self.name}' takes observation times as given; leave observation_times at "
+                "'given', or choose latent_sde or latent_ode"
+            )
         self.config, self.scaler = config, scaler
+        self.intensity_decoder: Decoder | None = None
         period = config.period / config.time_scale if config.period else None
         self.time_features = TimeFeatures(period, phase=-config.start / config.time_scale)
-        self.likelihoods = Likelihoods(config.likelihoods)
+        self.likelihoods = Likelihoods(config.likelihoods, config.classes)
 
     @classmethod
     def for_series(cls: type[Model], series: IrregularSeries, *, seed: int = 0, **options: Any) -> Model:
@@ -47,12 +59,11 @@ class SeriesModel(nn.Module, ABC):
         function of `seed`.
         """
         config = config_for(series, cls.config_type, **options)
-        counts = {
-            n for n, family in zip(config.features, config.likelihoods, strict=True) if family == "poisson"
-        }
+        families = zip(config.features, config.likelihoods, strict=True)
+        as_they_are = {name for name, family in families if not FAMILIES[family].rescaled}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return cls(config, Scaler.fit(series, counts))
+            return cls(config, Scaler.fit(series, as_they_are))
 
     @abstractmethod
     def elbo(self, batch: Batch, *, seed: int, samples: int = 1, hidden_share: float = 0.0) -> ELBO:
@@ -81,7 +92,20 @@ class SeriesModel(nn.Module, ABC):
 
     def make_decoder(self, state: int) -> Decoder:
         """A decoder of states (..., `state`) and of what `extra` tells it."""
-        return Decoder(state + self.extra_width, self.config.hidden, len(self.config.features))
+        return Decoder(state + self.extra_width, self.config.hidden, self.likelihoods.outputs)
+
+    def make_intensity(self, state: int) -> Decoder | None:
+        """A decoder of states to the log intensity of observation times; None where those are given."""
+        if self.config.observation_times == "given":
+            return None
+        return Decoder(state + self.extra_width, self.config.hidden, 1)
+
+    def make_encoder(self) -> nn.Module:
+        """A recognition network that reads `rows`."""
+        features = len(self.config.features)
+        return BackwardEncoder(
+            features, self.extra_width, self.config.encoder, inputs=self.likelihoods.inputs
+        )
 
     def model_time(self, times: Tensor) -> Tensor:
         """Data times to model times, 0 at `config.start`; float64."""
@@ -97,17 +121,73 @@ class SeriesModel(nn.Module, ABC):
         return torch.cat(parts, dim=-1) if parts else static.new_zeros(*shape, 0)
 
     def rows(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """As a recognition network reads a batch: values (B, T, F), model times (B, T), extra (B, T, E)."""
+        """As a recognition network reads a batch: values (B, T, `likelihoods.inputs`), model times (B, T),
+        extra (B, T, E).
+        """
         times = self.model_time(batch.times).to(batch.values.dtype)
-        values = self.likelihoods.encoder_values(batch.values) * batch.mask
+        values = self.likelihoods.encoder_values(batch.values, batch.limits)
+        values = values * self.likelihoods.encoder_mask(batch.mask)
         return values, times, self.extra(times, batch.static.unsqueeze(1), times.shape)
 
     def decode(self, z: Tensor, t: Tensor, static: Tensor) -> Tensor:
-        """Locations (..., B, F) of the likelihoods at states (..., B, L) and model times (..., B)."""
+        """Parameters (..., B, outputs) of the likelihoods at states (..., B, L) and model times (..., B)."""
         inputs = torch.cat([z, self.extra(t, static, z.shape[:-1])], dim=-1)
         return self.decoder(inputs)
 
-    def log_likelihood(self, location: Tensor, batch: Batch) -> Tensor:
-        """(B, samples) of the observed values, given locations (B, samples, T, F)."""
-        log_prob = self.likelihoods.log_prob(location, batch.values.unsqueeze(1))
+    def asked_times(self, batch: Batch) -> AskedTimes:
+        """Where a path is needed for the bound: at the observations, and between them where their times are
+        data. What was observed before the start counts as observed there.
+        """
+        observed = self.model_time(batch.times).clamp_min(0.0)
+        if self.config.observation_times == "given":
+            return AskedTimes.of_observations(observed)
+        # Nothing is known of the times of a series without an observation.
+        last = observed[:, -1] * (batch.lengths > 0)
+        end = last if batch.ends is None else torch.maximum(self.model_time(batch.ends), last)
+        return AskedTimes.with_quadrature(
+            torch.minimum(observed, end.unsqueeze(1)), end, self.config.dt / self.config.time_scale
+        )
+
+    def evidence(self, path: Tensor, asked: AskedTimes, batch: Batch) -> Tensor:
+        """(B, samples) log-likelihood of a batch, of its observation times too where they are data, given
+        states (B, samples, N, L) at `asked.times`.
+        """
+        z = asked.at_observations(path)
+        t = self.model_time(batch.times).clamp_min(0.0).to(z.dtype)[:, None].expand(z.shape[:-1])
+        values = self.log_likelihood(self.decode(z, t, batch.static[:, None, None]), batch)
+        return values + self.log_likelihood_of_times(path, asked, batch)
+
+    def log_likelihood_of_times(self, path: Tensor, asked: AskedTimes, batch: Batch) -> Tensor:
+        """(B, samples) of the observation times, in model time, given states (B, samples, N, L) at
+        `asked.times`; 0 where they are given.
+        """
+        if self.intensity_decoder is None:
+            return path.new_zeros(path.shape[:2])
+        t = asked.times.to(path.dtype)[:, None].expand(path.shape[:-1])
+        log_intensity = self._log_intensity(path, t, batch.static[:, None, None])
+        return log_likelihood_of_times(log_intensity, asked, self.events(batch))
+
+    def events(self, batch: Batch) -> Tensor:
+        """(B, T) bool: which rows count as events where observation times are data."""
+        rows = torch.arange(batch.times.shape[1], device=batch.times.device)
+        return (rows < batch.lengths.unsqueeze(1)) & (self.model_time(batch.times) > 0)
+
+    def intensity(self, z: Tensor, t: Tensor, static: Tensor) -> Tensor | None:
+        """(..., B) expected observations in one unit of the data's time, at states (..., B, L) and model
+        times (..., B); None where observation times are given.
+        """
+        if self.intensity_decoder is None:
+            return None
+        return self._log_intensity(z, t, static).exp() / self.config.time_scale
+
+    def _log_intensity(self, z: Tensor, t: Tensor, static: Tensor) -> Tensor:
+        assert self.intensity_decoder is not None
+        inputs = torch.cat([z, self.extra(t, static, z.shape[:-1])], dim=-1)
+        log_intensity: Tensor = self.intensity_decoder(inputs).squeeze(-1)
+        return log_intensity
+
+    def log_likelihood(self, parameters: Tensor, batch: Batch) -> Tensor:
+        """(B, samples) of the observed values, given the likelihoods' parameters (B, samples, T, outputs)."""
+        limits = None if batch.limits is None else batch.limits.unsqueeze(1)
+        log_prob = self.likelihoods.log_prob(parameters, batch.values.unsqueeze(1), limits=limits)
         return torch.where(batch.mask.unsqueeze(1), log_prob, 0.0).sum((2, 3))

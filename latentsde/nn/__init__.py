@@ -5,11 +5,12 @@ from .context import Context
 from .decoder import Decoder
 from .encoder import BackwardEncoder, ODEEncoder
 from .fields import MLP, ConditionedMLP
-from .likelihoods import LIKELIHOODS, Likelihoods
+from .likelihoods import FAMILIES, LIKELIHOODS, Likelihoods
 from .recurrence import Recurrence
 from .time_features import TimeFeatures
 
 __all__ = [
+    "FAMILIES",
     "LIKELIHOODS",
     "MLP",
     "BackwardEncoder",

@@ -12,17 +12,22 @@ from .recurrence import Recurrence
 class BackwardEncoder(nn.Module):
     """Summarises, at every observation, that observation and all later ones.
 
-    Input at a row: values (0 where missing), mask, the gap to the next row, `extra` features of the row (time
-    of day, static covariates). Gaps enter as they are and as log(1 + gap), in the model's time unit.
+    Input at a row: values (0 where missing; `inputs` of them, by default one a feature), mask, the gap to the
+    next row, `extra` features of the row (time of day, static covariates). Gaps enter as they are and as
+    log(1 + gap), in the model's time unit.
     """
 
-    def __init__(self, features: int, extra: int, hidden: int) -> None:
+    def __init__(self, features: int, extra: int, hidden: int, inputs: int | None = None) -> None:
         super().__init__()
         self.hidden = hidden
-        self.gru = nn.GRU(2 * features + 2 + extra, hidden, batch_first=True)
+        self.gru = nn.GRU(
+            (features if inputs is None else inputs) + features + 2 + extra, hidden, batch_first=True
+        )
 
     def forward(self, values: Tensor, mask: Tensor, times: Tensor, lengths: Tensor, extra: Tensor) -> Tensor:
-        """(B, T, F) values and mask, (B, T) times, (B,) lengths, (B, T, E) extra -> (B, T, hidden)."""
+        """(B, T, inputs) values, (B, T, F) mask, (B, T) times, (B,) lengths and (B, T, E) extra to
+        (B, T, hidden).
+        """
         gaps = torch.diff(times, dim=1, append=times[:, -1:]).unsqueeze(-1)
         rows = torch.cat([values, mask.to(values.dtype), gaps, torch.log1p(gaps), extra], dim=-1)
         index = backwards(lengths, times.shape[1])
@@ -48,10 +53,13 @@ class ODEEncoder(nn.Module):
         step: the longest step of the ODE's solver, in model time.
     """
 
-    def __init__(self, features: int, extra: int, hidden: int, *, width: int, step: float) -> None:
+    def __init__(
+        self, features: int, extra: int, hidden: int, inputs: int | None = None, *, width: int, step: float
+    ) -> None:
         super().__init__()
         self.hidden = hidden
-        self.recurrence = Recurrence(2 * features + extra, hidden, Flow(hidden, width, step))
+        read = (features if inputs is None else inputs) + features + extra
+        self.recurrence = Recurrence(read, hidden, Flow(hidden, width, step))
 
     def forward(self, values: Tensor, mask: Tensor, times: Tensor, lengths: Tensor, extra: Tensor) -> Tensor:
         gaps = torch.diff(times, dim=1, append=times[:, -1:]).unsqueeze(-1)

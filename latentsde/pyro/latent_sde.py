@@ -90,13 +90,13 @@ class LatentSDEProgram:
                 with poutine.scale(scale=kl_weight):
                     mean, std = (x.expand(len(batch), -1) for x in latent_sde.initial.prior(batch.static))
                     z0 = pyro.sample(f"{self.name}.z0", dist.Normal(mean, std).to_event(1))
-                    observed = latent_sde.observed_times(batch)
-                    times = torch.cat([torch.zeros_like(observed[:, :1]), observed], dim=1).t()
+                    asked = latent_sde.asked_times(batch)
                     dt = latent_sde.config.dt / latent_sde.config.time_scale
                     sde = _prior_of(latent_sde, batch)
-                    path = prior_path(f"{self.name}.z", sde, z0, times, dt=dt, method="euler", seed=seed)
-                locations = latent_sde.locations(path[:, None, 1:], batch)
-                likelihood = latent_sde.log_likelihood(locations, batch).squeeze(1)
+                    path = prior_path(
+                        f"{self.name}.z", sde, z0, asked.times.t(), dt=dt, method="euler", seed=seed
+                    )
+                likelihood = latent_sde.evidence(path.unsqueeze(1), asked, batch).squeeze(1)
                 pyro.factor(f"{self.name}.observations", likelihood)
 
         self._with(values, run)
@@ -120,7 +120,7 @@ class LatentSDEProgram:
                     code.context,
                     code.static,
                     z0,
-                    latent_sde.observed_times(batch),
+                    latent_sde.asked_times(batch).times,
                     batch.ids,
                     seed=derive_seed(seed, 1),
                     sticking_the_landing=self.sticking_the_landing,

@@ -66,8 +66,12 @@ def fingerprint(series: IrregularSeries) -> str:
     digest.update(
         json.dumps([[str(name) for name in series.names], series.features, series.static_names]).encode()
     )
-    for array in (series.offsets, series.times, series.values, series.static):
-        digest.update(array.tobytes())
+    # What data do not have adds nothing, so that their hash stays what it was.
+    if series.feature_levels:
+        digest.update(json.dumps(series.feature_levels).encode())
+    for array in (series.offsets, series.times, series.values, series.static, series.limits, series.ends):
+        if array is not None:
+            digest.update(array.tobytes())
     return digest.hexdigest()
 
 

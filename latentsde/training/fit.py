@@ -12,7 +12,7 @@ import lightning.pytorch as pl
 from ..data import IrregularSeries
 from ..errors import InputError
 from ..files import write_json
-from ..models import SeriesModel, load_run, save_weights
+from ..models import SeriesModel, check_values, load_run, save_weights
 from .checkpoints import BEST, FOLDER, LAST, Checkpoints, read_checkpoint, write_checkpoint
 from .config import TrainingConfig
 from .description import description, difference
@@ -174,6 +174,7 @@ def _check_data(
                     f"the {what} series have the {kind} {', '.join(names) or 'none'}, the model has "
                     f"{', '.join(expected) or 'none'}; make the model for the data"
                 )
+        check_values(part, model.config)
         if part.n_observed == 0:
             raise InputError(f"the {what} series hold no observed value; give more data to this part")
     if len(series) < config.processes:

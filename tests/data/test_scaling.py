@@ -43,10 +43,10 @@ def test_observed_values_get_mean_zero_and_deviation_one() -> None:
 
 def test_counts_keep_their_scale() -> None:
     series = series_of(x=[1.0, 3.0], n=[4.0, 9.0])
-    scaler = Scaler.fit(series, counts={"n"})
+    scaler = Scaler.fit(series, kept={"n"})
     np.testing.assert_array_equal(scaler.scale(series.values)[:, 1], [4, 9])
     with pytest.raises(InputError, match="'m' is not a feature; the features are x, n"):
-        Scaler.fit(series, counts={"m"})
+        Scaler.fit(series, kept={"m"})
 
 
 def test_a_feature_without_spread_or_without_values_is_scaled_by_one() -> None:

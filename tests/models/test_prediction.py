@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -164,3 +166,108 @@ def test_a_new_model_leaves_the_global_generator_alone() -> None:
     assert torch.equal(before, torch.get_rng_state())
     for name, value in one.state_dict().items():
         assert torch.equal(value, two.state_dict()[name])
+
+
+def kinds() -> IrregularSeries:
+    """A stage by name and a limited value, in two series."""
+    table = pd.DataFrame(
+        {
+            "id": np.repeat(["x", "y"], 6),
+            "t": np.tile(np.arange(6.0), 2),
+            "stage": ["low", "high", "low", None, "mid", "low"] * 2,
+            "crp": ["<0.5", "1.5", "2", ">3", "2.5", "1-2"] * 2,
+        }
+    )
+    return IrregularSeries.from_frame(table, id="id", time="t", categories=["stage"])
+
+
+def test_classes_have_their_probabilities_and_limits_their_log_probability() -> None:
+    series = kinds()
+    model = small_model(series, likelihoods={"crp": "censored-normal"})
+    assert series.limits is not None
+    rows = series.rows(0)
+    predicted = next(
+        predict(
+            model,
+            series.select([0]),
+            [series.times[rows]],
+            observed=[series.values[rows]],
+            limits=[series.limits[rows]],
+            samples=40,
+        )
+    )
+    classes, none = predicted.classes
+    assert none is None and classes is not None and classes.shape == (40, 6, 3)
+    np.testing.assert_allclose(classes.sum(-1), 1.0, rtol=1e-5)
+    assert np.isin(predicted.samples[..., 0], [0, 1, 2]).all()
+    codes = series.values[rows, 0]
+    seen = np.isfinite(codes)
+    own = classes.mean(0)[seen, codes[seen].astype(int)]
+    np.testing.assert_allclose(predicted.log_density[seen, 0], np.log(own), rtol=1e-4)
+    assert np.isnan(predicted.log_density[~seen, 0]).all()
+    limited = ~np.isnan(series.limits[rows, 1, 0])
+    assert limited.sum() == 3 and (predicted.log_density[limited, 1] < 0).all()
+    # What is below .5 and what is above it are all there is.
+    parts = []
+    for ends in ((-np.inf, 0.5), (0.5, np.inf)):
+        limits = np.full((1, 2, 2), np.nan)
+        limits[0, 1] = ends
+        asked = {"observed": [np.array([[np.nan, 0.5]])], "limits": [limits], "samples": 40}
+        parts.append(next(predict(model, series.select([0]), [np.array([3.0])], **asked)))  # type: ignore[arg-type]
+    assert sum(np.exp(p.log_density[0, 1]) for p in parts) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_the_density_of_a_censored_feature_has_the_unit_of_the_data() -> None:
+    """Of a value itself, a tenth in units ten times as small; of a limit the same probability."""
+    series = kinds()
+    model = small_model(series, likelihoods={"crp": "censored-normal"})
+    scaled = Scaler(
+        model.scaler.features,
+        model.scaler.mean * [1, 10],
+        model.scaler.std * [1, 10],
+        np.zeros(0),
+        np.ones(0),
+    )
+    twin = LatentSDE(model.config, scaled)
+    twin.load_state_dict(model.state_dict())
+    found = []
+    for one, unit in ((model, 1.0), (twin, 10.0)):
+        limits = np.full((2, 2, 2), np.nan)
+        limits[1, 1] = [-np.inf, 2.0 * unit]
+        data = series.with_values(series.values * [1, unit])
+        assert data.limits is not None
+        data = replace(data, limits=data.limits * unit)
+        observed = np.array([[np.nan, 2.0 * unit]] * 2)
+        times = [np.array([1.0, 4.0])]
+        found.append(
+            next(predict(one, data.select([0]), times, observed=[observed], limits=[limits], samples=30))
+        )
+    own, other = (p.log_density[:, 1] for p in found)
+    np.testing.assert_allclose(other, own - [np.log(10.0), 0.0], atol=2e-3)
+
+
+def test_values_and_classes_of_another_kind_are_refused() -> None:
+    series = kinds()
+    with pytest.raises(InputError, match=r"'crp' is to be normal but is <0\.5 at time 0 of series 'x'; give"):
+        LatentSDE.for_series(series)
+    model = small_model(series, likelihoods={"crp": "censored-normal"})
+    fewer = IrregularSeries.from_frame(
+        series.select([0]).to_frame().query("stage != 'mid'"), id="id", time="t", categories=["stage"]
+    )
+    with pytest.raises(
+        InputError, match=r"of the classes high, low, mid instead of high, low; read the data"
+    ):
+        Forecaster(model, {}).predict(fewer, [1.0])
+    with pytest.raises(InputError, match=r"'b' is to be bernoulli but is .*; a bernoulli value is 0 or 1"):
+        LatentSDE.for_series(SERIES, likelihoods={"b": "bernoulli"})
+    with pytest.raises(InputError, match=r"'a' is to be categorical but is .*; classes are whole numbers"):
+        LatentSDE.for_series(SERIES, likelihoods={"a": "categorical"})
+
+
+def test_whole_numbers_are_classes_when_they_are_said_to_be() -> None:
+    table = pd.DataFrame({"id": list("aabb"), "t": [0, 1, 0, 2], "grade": [0.0, 2, 1, 2]})
+    series = IrregularSeries.from_frame(table, id="id", time="t")
+    model = LatentSDE.for_series(series, likelihoods="categorical", hidden=4, latent=2)
+    assert model.config.levels == (("0", "1", "2"),)
+    predicted = Forecaster(model, {}).predict(series, [1.0], samples=5)
+    assert predicted["feature"].tolist() == ["grade=0", "grade=1", "grade=2"] * 2

@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 
 import latentsde
+from latentsde.data import IrregularSeries
 from latentsde.errors import InputError
 from latentsde.files import write_json, write_whole
-from latentsde.models import Forecaster, describe, save_weights
+from latentsde.models import Forecaster, LatentSDE, describe, load_run, save_weights
 from tests.models.small import small_model, small_series
 
 SERIES = small_series()
@@ -90,3 +91,23 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None
     with pytest.raises(OSError, match="disk full"):
         write_whole(target, fail)
     assert [p.name for p in tmp_path.iterdir()] == ["file.txt"] and target.read_text() == "old"
+
+
+def test_classes_and_observation_times_come_back(tmp_path: Path) -> None:
+    table = pd.DataFrame({"id": list("aabb"), "t": [0, 1, 0, 2], "x": [1.0, 2, 3, 4], "stage": list("iijk")})
+    series = IrregularSeries.from_frame(table, id="id", time="t", categories=["stage"])
+    model = LatentSDE.for_series(series, observation_times="poisson", hidden=4, latent=2)
+    assert model.config.likelihoods == ("normal", "categorical")
+    write_json(tmp_path / "config.json", describe(model))
+    save_weights(model, tmp_path)
+    loaded, _ = load_run(tmp_path)
+    assert loaded.config == model.config and loaded.config.levels == ((), ("i", "j", "k"))
+    assert loaded.state_dict().keys() == model.state_dict().keys()
+
+
+def test_a_run_of_before_classes_is_read(tmp_path: Path) -> None:
+    described = describe(MODEL)
+    del described["model"]["levels"], described["model"]["observation_times"]
+    write_json(tmp_path / "config.json", described)
+    save_weights(MODEL, tmp_path)
+    assert load_run(tmp_path)[0].config == MODEL.config

@@ -16,26 +16,36 @@ from latentsde.nn import LIKELIHOODS, Likelihoods
 from tests.significance import FALSE_ALARM, bound
 
 DOUBLE = torch.float64
-CONTINUOUS = [family for family in LIKELIHOODS if family != "poisson"]
+DISCRETE = ("poisson", "bernoulli", "categorical")
+CONTINUOUS = [family for family in LIKELIHOODS if family not in DISCRETE]
+CLASSES = 3
+MIXED = ("categorical", "normal", "poisson", "laplace", "bernoulli", "normal", "categorical", "student-t")
 
 
 def likelihoods(*families: str) -> Likelihoods:
-    """With scales and degrees that differ from feature to feature."""
-    made = Likelihoods(families).double()
+    """With scales and degrees that differ from feature to feature, and three classes for categories."""
+    made = Likelihoods(families, [CLASSES * (family == "categorical") for family in families]).double()
     with torch.no_grad():
         made.raw_scale.add_(torch.linspace(-1.0, 1.5, len(families)))
         made.raw_degrees.add_(torch.linspace(-1.0, 2.0, len(families)))
     return made
 
 
-def reference(made: Likelihoods, index: int, location: Tensor) -> distributions.Distribution:
+def reference(made: Likelihoods, index: int, parameters: Tensor) -> distributions.Distribution:
+    """Torch's distribution of a feature, from all outputs (..., outputs)."""
     scale, degrees = made.scale[index].detach(), made.degrees[index].detach()
+    widths = [CLASSES if family == "categorical" else 1 for family in made.families]
+    start = sum(widths[:index])
+    own = parameters[..., start : start + widths[index]]
+    location = own[..., 0]
     return {
         "normal": lambda: distributions.Normal(location, scale),
         "laplace": lambda: distributions.Laplace(location, scale),
         "student-t": lambda: distributions.StudentT(degrees, location, scale),
         "poisson": lambda: distributions.Poisson(location.exp()),
-    }[made.families[index]]()
+        "bernoulli": lambda: distributions.Bernoulli(logits=location),
+        "categorical": lambda: distributions.Categorical(logits=own),
+    }[made.families[index].removeprefix("censored-")]()
 
 
 def locations(shape: tuple[int, ...]) -> Tensor:
@@ -44,26 +54,29 @@ def locations(shape: tuple[int, ...]) -> Tensor:
 
 def values(made: Likelihoods, shape: tuple[int, ...]) -> Tensor:
     x = torch.linspace(-9.0, 11.0, math.prod(shape), dtype=DOUBLE).view(shape)
-    counts = torch.tensor([family == "poisson" for family in made.families])
-    return torch.where(counts, x.abs().round(), x)
+    count = x.abs().round()
+    known = {"poisson": count, "bernoulli": count % 2, "categorical": count % CLASSES}
+    return torch.stack([known.get(family, x)[..., f] for f, family in enumerate(made.families)], -1)
 
 
-@pytest.mark.parametrize("families", [*[(family,) for family in LIKELIHOODS], LIKELIHOODS, LIKELIHOODS[::-1]])
+@pytest.mark.parametrize(
+    "families", [*[(family,) for family in LIKELIHOODS], LIKELIHOODS, LIKELIHOODS[::-1], MIXED]
+)
 def test_log_densities_are_those_of_torch(families: tuple[str, ...]) -> None:
     made = likelihoods(*families)
     shape = (5, 7, len(families))
-    location, value = locations(shape), values(made, shape)
+    location, value = locations((5, 7, made.outputs)), values(made, shape)
     found = made.log_prob(location, value)
     assert found.shape == shape
     for index in range(len(families)):
-        wanted = reference(made, index, location[..., index]).log_prob(value[..., index])
+        wanted = reference(made, index, location).log_prob(value[..., index])
         torch.testing.assert_close(found[..., index], wanted, rtol=1e-10, atol=1e-10)
 
 
 def test_log_densities_broadcast_samples_against_values() -> None:
-    made = likelihoods("normal", "poisson")
-    location, value = locations((3, 4, 2)), values(made, (4, 2))
-    wanted = made.log_prob(location, value.expand(3, 4, 2))
+    made = likelihoods(*MIXED)
+    location, value = locations((3, 4, made.outputs)), values(made, (4, len(MIXED)))
+    wanted = made.log_prob(location, value.expand(3, 4, len(MIXED)))
     assert torch.equal(made.log_prob(location, value), wanted)
 
 
@@ -98,7 +111,7 @@ def test_continuous_samples_have_their_distribution(family: str) -> None:
         "normal": stats.norm(0.7, scale),
         "laplace": stats.laplace(0.7, scale),
         "student-t": stats.t(degrees, 0.7, scale),
-    }[family]
+    }[family.removeprefix("censored-")]
     assert stats.kstest(draws.numpy(), law.cdf).pvalue > FALSE_ALARM
 
 
@@ -115,24 +128,86 @@ def test_counts_have_their_distribution(log_rate: float) -> None:
 
 
 def test_samples_come_from_the_given_generator_alone() -> None:
-    made, location = likelihoods(*LIKELIHOODS), locations((50, len(LIKELIHOODS)))
+    made = likelihoods(*LIKELIHOODS)
+    location = locations((50, made.outputs))
     state = torch.get_rng_state()
     first, second = (made.sample(location, torch.Generator().manual_seed(3)) for _ in range(2))
     assert torch.equal(first, second) and torch.equal(torch.get_rng_state(), state)
     assert not torch.equal(first, made.sample(location, torch.Generator().manual_seed(4)))
 
 
-@pytest.mark.parametrize("families", [*[(family,) for family in LIKELIHOODS], LIKELIHOODS])
+@pytest.mark.parametrize(
+    "families", [(family,) for family in LIKELIHOODS if family != "categorical"] + [LIKELIHOODS, MIXED]
+)
 def test_means_and_variances_are_those_of_torch(families: tuple[str, ...]) -> None:
-    made, location = likelihoods(*families), locations((6, len(families)))
-    for index in range(len(families)):
-        wanted = reference(made, index, location[..., index])
+    made = likelihoods(*families)
+    location = locations((6, made.outputs))
+    for index, family in enumerate(families):
+        if family == "categorical":  # torch has no mean of a class
+            continue
+        wanted = reference(made, index, location)
         torch.testing.assert_close(made.mean(location)[..., index], wanted.mean, rtol=1e-12, atol=0.0)
         found = made.variance(location).detach()[..., index]
         torch.testing.assert_close(found, wanted.variance, rtol=1e-12, atol=0.0)
+
+
+@pytest.mark.parametrize("family", ["bernoulli", "categorical"])
+def test_classes_are_drawn_as_often_as_they_are_likely(family: str) -> None:
+    """Relative frequencies of 100,000 draws, and with them mean and variance."""
+    made, n = likelihoods(family), 100_000
+    logits = torch.tensor([[0.4, -1.0, 1.2]], dtype=DOUBLE)[:, : made.outputs]
+    draws = made.sample(logits.expand(n, -1), torch.Generator().manual_seed(5))[:, 0]
+    numbers = torch.arange(2 if family == "bernoulli" else CLASSES, dtype=DOUBLE)
+    likely = made.log_prob(logits, numbers.unsqueeze(1)).exp().flatten()
+    assert abs(float(likely.sum()) - 1.0) < 1e-12
+    shares = torch.stack([(draws == k).double().mean() for k in numbers])
+    assert float(shares.sum()) == pytest.approx(1.0)
+    assert float(((shares - likely) / (likely * (1 - likely) / n).sqrt()).abs().max()) < bound(len(numbers))
+    mean = (numbers * likely).sum()
+    torch.testing.assert_close(made.mean(logits)[0, 0], mean)
+    torch.testing.assert_close(made.variance(logits)[0, 0], ((numbers - mean) ** 2 * likely).sum())
+
+
+def test_probabilities_are_named_for_categories_alone() -> None:
+    made = likelihoods(*MIXED)
+    location = locations((4, made.outputs))
+    found = made.probabilities(location)
+    assert [p is not None for p in found] == [family == "categorical" for family in MIXED]
+    for index, probabilities in enumerate(found):
+        if probabilities is not None:
+            wanted = reference(made, index, location)
+            assert isinstance(wanted, distributions.Categorical)
+            torch.testing.assert_close(probabilities, wanted.probs)
+
+
+@pytest.mark.parametrize("family", [f for f in LIKELIHOODS if not f.startswith("censored")])
+@pytest.mark.parametrize("far", [30.0, -30.0, 80.0, -80.0])
+def test_gradients_are_finite_far_from_the_data(family: str, far: float) -> None:
+    made = likelihoods(family).float()
+    location = torch.full((1, made.outputs), far)
+    location[:, 1:] *= -1.0
+    for value in (0.0, 1.0):
+        at = location.clone().requires_grad_()
+        found = made.log_prob(at, torch.tensor([[value]]))
+        found.sum().backward()
+        # exp(80) counts are too many for anybody, but still a number.
+        assert torch.isfinite(found).all() and torch.isfinite(at.grad).all()  # type: ignore[arg-type]
 
 
 def test_networks_read_counts_by_their_logarithm_and_other_values_as_they_are() -> None:
     made = likelihoods("poisson", "normal")
     x = torch.tensor([[0.0, -3.0], [9.0, 2.0]], dtype=DOUBLE)
     assert torch.equal(made.encoder_values(x), torch.stack([x[:, 0].log1p(), x[:, 1]], -1))
+    assert made.encoder_mask(x > 0) is not None and torch.equal(made.encoder_mask(x > 0), x > 0)
+
+
+def test_networks_read_classes_by_zeros_and_ones_and_the_side_of_a_limit() -> None:
+    made = likelihoods("censored-normal", "categorical", "normal")
+    x = torch.tensor([[0.5, 2.0, 7.0], [0.3, 0.0, 8.0]], dtype=DOUBLE)
+    limits = torch.full((2, 3, 2), math.nan, dtype=DOUBLE)
+    limits[0, 0] = torch.tensor([-math.inf, 0.5], dtype=DOUBLE)
+    wanted = [[0.5, -1.0, 0.0, 0.0, 1.0, 7.0], [0.3, 0.0, 1.0, 0.0, 0.0, 8.0]]
+    assert made.inputs == 6 and made.encoder_values(x, limits).tolist() == wanted
+    assert made.encoder_values(x)[0, 1] == 0.0
+    mask = torch.tensor([[True, False, True]])
+    assert made.encoder_mask(mask).tolist() == [[True, True, False, False, False, True]]

@@ -126,8 +126,8 @@ def test_the_model_alone_samples_the_prior() -> None:
     path = trace.nodes["latent_sde.z"]["value"]
     assert path.shape == (4, 1 + batch.times.shape[1], 3)
     assert torch.equal(path[:, 0], trace.nodes["latent_sde.z0"]["value"])
-    likelihood = program.latent_sde.log_likelihood(
-        program.latent_sde.locations(path[:, None, 1:], batch), batch
+    likelihood = program.latent_sde.evidence(
+        path.unsqueeze(1), program.latent_sde.asked_times(batch), batch
     ).squeeze(1)
     trace.compute_log_prob()
     torch.testing.assert_close(trace.nodes["latent_sde.observations"]["log_prob_sum"], 2.5 * likelihood.sum())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from latentsde.data import IrregularSeries
 from latentsde.evaluation.baselines.baseline import Baseline
@@ -11,6 +11,7 @@ from latentsde.evaluation.baselines.gaussian_process import GaussianProcess
 from latentsde.evaluation.baselines.last_observation import LastObservation
 from latentsde.evaluation.baselines.linear_interpolation import LinearInterpolation
 from latentsde.evaluation.baselines.same_hour_yesterday import SameHourYesterday
+from latentsde.evaluation.classes import class_probabilities, indicators, kept_columns, score_classes
 from latentsde.evaluation.scores import PointScores, score_normal
 
 BASELINES: dict[str, Callable[[float | None], Baseline | None]] = {
@@ -33,10 +34,26 @@ def score_baselines(
     baselines: list[Baseline],
     train: tuple[IrregularSeries, IrregularSeries],
     test: tuple[IrregularSeries, IrregularSeries],
+    classes: Mapping[int, int] | None = None,
 ) -> dict[str, PointScores]:
-    """Fit each baseline on `train`, score it on `test`: each a (visible, withheld) pair of the same task."""
-    scores = {}
+    """Fit each baseline on `train`, score it on `test`: each a (visible, withheld) pair of the same task.
+
+    classes: {feature: K} of the features of K classes, 1 for those of 0 and 1; a baseline predicts their
+    indicators as if they were measured, and what it says becomes probabilities.
+    """
+    classes = classes or {}
+    withheld, scores = test[1], {}
+    columns = kept_columns(len(withheld.features), classes)
+    split = [tuple(indicators(half, classes) for half in pair) for pair in (train, test)]
     for baseline in baselines:
-        prediction = baseline.fit(*train).predict(*test)
-        scores[baseline.name] = score_normal(prediction.mean, prediction.std, test[1].values)
+        prediction = baseline.fit(*split[0]).predict(*split[1])
+        first = [where.start for where in columns]
+        points = score_normal(
+            prediction.mean[:, first], prediction.std[:, first], withheld.values, limits=withheld.limits
+        )
+        for f, count in classes.items():
+            where = columns[f] if count > 1 else columns[f].start
+            likely = class_probabilities(prediction.mean[:, where], prediction.std[:, where])
+            points = score_classes(points, f, likely, withheld.values[:, f])
+        scores[baseline.name] = points
     return scores
