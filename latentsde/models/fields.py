@@ -48,6 +48,16 @@ class Diffusion(nn.Module):
             self.inner_bias = nn.Parameter(torch.zeros(config.latent, width))
             self.outer = nn.Parameter(torch.zeros(config.latent, width))
 
+    @property
+    def typical(self) -> Tensor:
+        """(L,) σ without what the state adds: σ itself where it is constant."""
+        return self.low + (self.high - self.low) * torch.sigmoid(self.bias)
+
+    def variance_slope(self, z: Tensor) -> Tensor:
+        """(..., L) ∂σ_i²/∂z_i."""
+        sigma, slope = torch.func.jvp(self.forward, (z,), (torch.ones_like(z),))
+        return 2.0 * sigma * slope
+
     def forward(self, z: Tensor) -> Tensor:
         """(..., L) -> (..., L)."""
         logit: Tensor = self.bias

@@ -2,7 +2,7 @@
 
 from .context import Context
 from .decoder import Decoder
-from .encoder import BackwardEncoder
+from .encoder import BackwardEncoder, ForwardEncoder
 from .fields import MLP, ConditionedMLP
 from .likelihoods import LIKELIHOODS, Likelihoods
 from .time_features import TimeFeatures
@@ -14,6 +14,7 @@ __all__ = [
     "ConditionedMLP",
     "Context",
     "Decoder",
+    "ForwardEncoder",
     "Likelihoods",
     "TimeFeatures",
 ]

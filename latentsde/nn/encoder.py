@@ -1,4 +1,4 @@
-"""The recognition network: a GRU run backwards over (values, mask, time gaps)."""
+"""The recognition networks: a GRU run backwards, or forwards, over (values, mask, time gaps)."""
 
 from __future__ import annotations
 
@@ -29,3 +29,25 @@ class BackwardEncoder(nn.Module):
         backwards = rows.gather(1, index.expand_as(rows))
         states, _ = self.gru(backwards)
         return states.gather(1, index.expand_as(states))
+
+
+class ForwardEncoder(nn.Module):
+    """Summarises, at every observation, that observation and all earlier ones.
+
+    Input at a row as the `BackwardEncoder`'s, with the gap from the previous row, for the first from time 0.
+    """
+
+    def __init__(self, features: int, extra: int, hidden: int) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.gru = nn.GRU(2 * features + 2 + extra, hidden, batch_first=True)
+
+    def forward(self, values: Tensor, mask: Tensor, times: Tensor, extra: Tensor) -> Tensor:
+        """(B, T, F) values and mask, (B, T) times, (B, T, E) extra -> (B, T, hidden).
+
+        Padding comes last in a series, so that no state before it has seen it.
+        """
+        gaps = torch.diff(times, dim=1, prepend=torch.zeros_like(times[:, :1])).unsqueeze(-1).clamp_min(0.0)
+        rows = torch.cat([values, mask.to(values.dtype), gaps, torch.log1p(gaps), extra], dim=-1)
+        states: Tensor = self.gru(rows)[0]
+        return states
