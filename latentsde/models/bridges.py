@@ -1,4 +1,4 @@
-"""Marginals of a posterior between observations: Ornstein-Uhlenbeck bridges through knots, and a bend on each.
+"""Marginals of a posterior: Ornstein-Uhlenbeck bridges between observations, and a bend on each.
 
 The recognition network reads the observations in both directions and gives
 

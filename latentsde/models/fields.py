@@ -55,8 +55,13 @@ class Diffusion(nn.Module):
 
     def variance_slope(self, z: Tensor) -> Tensor:
         """(..., L) ∂σ_i²/∂z_i."""
-        sigma, slope = torch.func.jvp(self.forward, (z,), (torch.ones_like(z),))
-        return 2.0 * sigma * slope
+        if not self.depends_on_state:
+            return torch.zeros_like(z)
+        hidden = torch.tanh(z.unsqueeze(-1) * self.inner + self.inner_bias)
+        slope = ((1.0 - hidden.square()) * self.inner * self.outer).sum(-1)
+        sigma = self.forward(z)
+        share = (sigma - self.low) / (self.high - self.low)
+        return 2.0 * sigma * (self.high - self.low) * share * (1.0 - share) * slope
 
     def forward(self, z: Tensor) -> Tensor:
         """(..., L) -> (..., L)."""

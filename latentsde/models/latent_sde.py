@@ -8,8 +8,8 @@
 
 where the bars mark what sticking the landing detaches (see `latentsde.girsanov`).
 
-With the configuration's posterior "marginals" the posterior is given by its law at every time instead of by u,
-and the bound is estimated without a solver (`latentsde.models.matching`); everything else is the same.
+With the configuration's posterior "marginals" the posterior is given by its law at every time instead of by
+u, and the bound is estimated without a solver (`latentsde.models.matching`); everything else is the same.
 """
 
 from __future__ import annotations

@@ -1,24 +1,25 @@
 """The bound without simulation: states drawn from the posterior's marginals at random times.
 
-With the marginals q(z_t | x) given for every t and f_q the drift that has them (`latentsde.models.marginals`),
+With the marginals q(z_t | x) given for every t and f_q the drift that has them
+(`latentsde.models.marginals`),
 
     ELBO = Σ_i E log p(x_i | z_{t_i}) - ½ ∫ E |(f_q - f_p)/σ|² dt - KL(q(z0) || p(z0)),
 
 every E under the marginal at its own time: SDE matching (Bartosh, Vetrov & Naesseth 2025). The integral runs
-from the start to the last observation and is estimated at stratified random times, so that one step evaluates
-the drifts once for all of them, whatever the solver's dt; where a model's posterior is linear-Gaussian the
-bound is attained. After the last observation the path follows the prior, at no cost.
+from the start to the last observation and is estimated at stratified random times, so that a step evaluates
+the drifts once for all of them, whatever the solver's dt. After the last observation the path follows the
+prior, at no cost. Where the true posterior is linear-Gaussian with independent dimensions, the bound is the
+log-likelihood; normal marginals and a drift that is linear in each dimension are what it gives up.
 
-Amortised reparametrisation (ARCTA; Course & Nair 2023) has the same objective: its posterior dz = (-A z + b) dt
-+ σ dW with normal marginals of diagonal covariance S has A = (σ² - S')/(2 S), which is `induced_drift`. What
-differs is how mean and S are made: there a deep kernel interpolates encodings of the rows, in windows of the
-series that know nothing of each other; here an exact smoother joins all of it, with σ known to it, so that S
-follows the diffusion near observations. Only the likelihood's and the KL's sampling times are shared with it,
-no second objective is needed.
+Amortised reparametrisation (ARCTA; Course & Nair 2023) has the same objective: its posterior, linear with a
+constant σ and normal marginals of diagonal covariance S, has the coefficient (S' - σ²)/(2S), which is that of
+`induced_drift`. What differs is how mean and S are made: there by kernel interpolation of encodings, in
+windows of the series that are encoded each by itself; here by a smoother of the whole series that knows σ, so
+that S grows from an observation as fast as the diffusion lets it. Neither has noise on a path.
 
-Sticking the landing has no counterpart: it adds ∫ū·dW along the same path, and here there is no path, but
-states at unrelated times. The gradient's noise therefore does not vanish at the true posterior; more times and
-samples are what lowers it, and both are one batched evaluation.
+Sticking the landing has no counterpart: it adds ∫ū·dW along a path, and here are states at unrelated times.
+The gradient's noise does not vanish at the true posterior. Pairs of states on both sides of the mean take out
+what is odd, most of it; `path_times` and samples lower the rest, all in one batched evaluation.
 """
 
 from __future__ import annotations
@@ -76,17 +77,17 @@ def matching_bound(
     assert isinstance(sde, InducedSDE)
     t = times.t().unsqueeze(-1)  # as the solver gives them, with a leading axis
     bridge = sde.bridge(t)
-    z = bridge.mean + bridge.std * normals(_STATES, count, width).transpose(0, 1)
+    z = _pair(bridge.mean, bridge.std, normals(_STATES, count, width).transpose(0, 1))
     control = (sde.f(t, z) - sde.h(t, z)) / sde.g(t, z)
-    kl_path = (0.5 * control.square().sum(-1) * weights.t()).sum(0)
+    kl_path = (0.5 * control.square().sum(-1).mean(0) * weights.t()).sum(0)
 
     at_rows = normals(_KNOTS, code.knot_mean.shape[1], width).unflatten(0, shape)
-    z = code.knot_mean.unsqueeze(1) + code.knot_std.unsqueeze(1) * at_rows
+    z = _pair(code.knot_mean.unsqueeze(1), code.knot_std.unsqueeze(1), at_rows)
     observed = model.model_time(batch.times).clamp_min(0.0).to(z.dtype)
     location = model.decode(z, observed[:, None].expand(z.shape[:-1]), batch.static[:, None, None])
     kl_initial = _normal_kl(code.mean, code.std, *model.initial.prior(code.static))
     return MatchingELBO.of_samples(
-        model.log_likelihood(location, batch),
+        torch.stack([model.log_likelihood(half, batch) for half in location]).mean(0),
         kl_initial.unsqueeze(1).expand(shape),
         kl_path.unflatten(0, shape),
         batch.mask.sum((1, 2)),
@@ -96,8 +97,9 @@ def matching_bound(
 def random_times(times: Tensor, lengths: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
     """Stratified times from 0 to the last observation, and weights with which a sum is an unbiased integral.
 
-    Half of the density is uniform in time and half in the number of the interval: the control is largest near
-    observations, of which short intervals have as many as long ones.
+    Half of the density is uniform in time and half in the number of the interval: the path KL of an interval
+    is of the order of what its observation says, however short it is, and times uniform over all of a series
+    would hardly ever see those of a burst.
 
     Args:
         times: (B, T) of the observations, from 0 on, padded by repeating the last.
@@ -121,6 +123,11 @@ def random_times(times: Tensor, lengths: Tensor, uniform: Tensor) -> tuple[Tenso
     pace = length / (high - low).clamp_min(1e-12)
     some = (lengths > 0).unsqueeze(1)
     return begin + (share - low).clamp_min(0.0) * pace, torch.where(some, pace / count, 0.0)
+
+
+def _pair(mean: Tensor, std: Tensor, draws: Tensor) -> Tensor:
+    """(2, ...) states at equal distances on both sides of the mean: odd terms of any average cancel."""
+    return torch.stack([mean + std * draws, mean - std * draws])
 
 
 def _normal_kl(mean: Tensor, std: Tensor, other_mean: Tensor, other_std: Tensor) -> Tensor:
