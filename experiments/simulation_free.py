@@ -30,13 +30,11 @@ import torch
 from experiments.ornstein_uhlenbeck import OBSERVATIONS, exact_log_likelihood, simulate
 from latentsde import IrregularSeries, LatentSDE, TrainingConfig, fit, load_weather
 from latentsde.benchmarks.machine import describe
-from latentsde.cli.demo import SETTINGS as WEATHER
 from latentsde.data import Batch, collate
 from latentsde.files import write_json, write_whole
 from latentsde.training.schedule import Schedule
 
 WAYS = {"control": "simulation", "marginals": "simulation-free"}
-SHARED = ("latent", "context", "hidden", "encoder", "min_diffusion")
 
 
 @dataclass(frozen=True)
@@ -69,10 +67,10 @@ def ornstein_uhlenbeck(train: int = 2000, held_out: int = 200) -> Problem:
 
 
 def weather() -> Problem:
+    """With the sizes and settings of `latentsde demo`."""
     train, _, test = load_weather().split(seed=0)
-    model = {"dt": WEATHER.dt, "period": WEATHER.period} | {name: getattr(WEATHER, name) for name in SHARED}
-    training = {"weight_decay": WEATHER.weight_decay, "hidden_share": WEATHER.hidden_share}
-    return Problem(train.visible, test.visible, model, {"anneal_steps": 100, **training})
+    model = {"dt": 1.0, "period": 24.0, "latent": 8, "context": 32, "hidden": 32, "encoder": 64}
+    return Problem(train.visible, test.visible, model, {"anneal_steps": 100, "hidden_share": 0.0})
 
 
 PROBLEMS = {"ornstein-uhlenbeck": ornstein_uhlenbeck, "weather": weather}
