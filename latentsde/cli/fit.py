@@ -50,6 +50,13 @@ def fit(
             "rnn-decay, gru-d, rnn-vae, deep-markov.",
         ),
     ] = "latent-sde",
+    simulation_free: Annotated[
+        bool,
+        typer.Option(
+            "--simulation-free",
+            help="Train the latent SDE without a solver, by the posterior's law at random times.",
+        ),
+    ] = False,
     likelihood: Annotated[
         str,
         typer.Option(
@@ -188,7 +195,8 @@ def fit(
     from latentsde.cli.source import read_to_fit
     from latentsde.cli.steps import check_fit
     from latentsde.cli.study import study_of
-    from latentsde.models import config_for, model_class
+    from latentsde.errors import InputError
+    from latentsde.models import LatentSDEConfig, config_for, model_class
     from latentsde.training import TrainingConfig, check_directory
 
     check_directory(out, resume=resume, overwrite=overwrite)
@@ -206,6 +214,10 @@ def fit(
     options: dict[str, Any] = {"dt": dt, "latent": latent, "hidden": hidden}
     options["likelihoods"] = parse_likelihoods(likelihood)
     options["observation_times"] = observation_times
+    if simulation_free:
+        if not issubclass(kind.config_type, LatentSDEConfig):
+            raise InputError(f"--simulation-free is for the latent SDE; leave it out with --model {model}")
+        options["posterior"] = "marginals"
     names = None if values is None else column_list(values, "--values")
     series, section = read_to_fit(
         data,

@@ -103,14 +103,26 @@ class LatentSDEConfig(SeriesConfig):
             nothing in law: a diagonal σ_i(z_i) is a constant one in other coordinates (Lamperti), which the
                 decoder learns.
         min_diffusion, max_diffusion: bounds of σ in model time; the lower one keeps the path KL finite.
+        posterior: "control" for a drift that is learned by simulation, "marginals" for the law of z at every
+            time, learned without simulation (`latentsde.models.matching`).
+        path_times: random times a series at which a step of such training looks at the path.
     """
 
     context: int = 32
     diffusion: str = "constant"
     min_diffusion: float = 0.1
     max_diffusion: float = 5.0
+    posterior: str = "control"
+    path_times: int = 32
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.diffusion not in ("constant", "state"):
             raise InputError(f"diffusion must be 'constant' or 'state', got '{self.diffusion}'")
+        if self.posterior not in ("control", "marginals"):
+            raise InputError(f"posterior must be 'control' or 'marginals', got '{self.posterior}'")
+        if self.posterior == "marginals" and self.observation_times != "given":
+            raise InputError(
+                "observation times are data only along a simulated path; leave observation_times at 'given', "
+                "or train by simulation"
+            )

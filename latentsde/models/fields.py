@@ -48,6 +48,21 @@ class Diffusion(nn.Module):
             self.inner_bias = nn.Parameter(torch.zeros(config.latent, width))
             self.outer = nn.Parameter(torch.zeros(config.latent, width))
 
+    @property
+    def typical(self) -> Tensor:
+        """(L,) σ without what the state adds: σ itself where it is constant."""
+        return self.low + (self.high - self.low) * torch.sigmoid(self.bias)
+
+    def variance_slope(self, z: Tensor) -> Tensor:
+        """(..., L) ∂σ_i²/∂z_i."""
+        if not self.depends_on_state:
+            return torch.zeros_like(z)
+        hidden = torch.tanh(z.unsqueeze(-1) * self.inner + self.inner_bias)
+        slope = ((1.0 - hidden.square()) * self.inner * self.outer).sum(-1)
+        sigma = self.forward(z)
+        share = (sigma - self.low) / (self.high - self.low)
+        return 2.0 * sigma * (self.high - self.low) * share * (1.0 - share) * slope
+
     def forward(self, z: Tensor) -> Tensor:
         """(..., L) -> (..., L)."""
         logit: Tensor = self.bias

@@ -10,7 +10,7 @@ gaps.
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..data import Batch, Scaler
 from ..nn import ODEEncoder
@@ -18,7 +18,6 @@ from ..solvers import Solution, solve
 from .config import SeriesConfig
 from .fields import PriorDrift
 from .initial_value import InitialValueModel, Rows
-from .series_model import SeriesModel
 
 
 class LatentODE(InitialValueModel):
@@ -34,10 +33,10 @@ class LatentODE(InitialValueModel):
 
     def __init__(self, config: SeriesConfig, scaler: Scaler) -> None:
         super().__init__(config, scaler, state=config.latent)
-        self.encoder = self.make_encoder()
+        self.encoder = self.recognition()
         self.drift = PriorDrift(config, self.extra_width)
 
-    def make_encoder(self) -> nn.Module:
+    def recognition(self) -> BackwardEncoder | ODEEncoder:
         config = self.config
         sizes = (len(config.features), self.extra_width, config.encoder)
         return ODEEncoder(
@@ -72,8 +71,8 @@ class LatentODEWithRNNEncoder(LatentODE):
 
     name = "latent_ode_rnn_encoder"
 
-    def make_encoder(self) -> nn.Module:
-        return SeriesModel.make_encoder(self)
+    def recognition(self) -> BackwardEncoder | ODEEncoder:
+        return self.make_encoder()
 
 
 class _Field:

@@ -7,10 +7,14 @@
     ELBO = E_q[ Σ_i log p(x_i | z(t_i)) - ½∫|u|² dt - ∫ū·dW - log q̄(z0) + log p(z0) ]
 
 where the bars mark what sticking the landing detaches (see `latentsde.girsanov`).
+
+With the configuration's posterior "marginals" the posterior is given by its law at every time instead of by
+u, and the bound is estimated without a solver (`latentsde.models.matching`); everything else is the same.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import torch
@@ -23,9 +27,13 @@ from ..nn import Context
 from ..solvers import ConstantStep, Solution, solve
 from ..solvers.grid import read_times
 from .bound import ELBO, hide, sample_ids
+from .bridges import Bridges
 from .config import LatentSDEConfig
 from .fields import Control, Diffusion, PriorDrift
+from .induced import InducedSDE
 from .initial import InitialState, draw
+from .matching import matching_bound
+from .messages import Message
 from .paths import Paths
 from .posterior import Encoding, PosteriorSDE
 from .prediction import paths
@@ -45,23 +53,46 @@ class LatentSDE(SeriesModel):
     def __init__(self, config: LatentSDEConfig, scaler: Scaler) -> None:
         super().__init__(config, scaler)
         extra, static = self.extra_width, len(config.static)
-        self.encoder = self.make_encoder()
+        self.bridges: Bridges | None = None
+        if config.posterior == "marginals":
+            self.bridges = Bridges(config, extra, self.likelihoods.inputs)
+        else:
+            self.encoder = self.make_encoder()
         self.initial = InitialState(config.encoder + 1 + static, config.latent, static)
         self.prior_drift = PriorDrift(config, extra)
         self.diffusion = Diffusion(config)
-        self.control = Control(config, extra)
-        self.summary = nn.Linear(config.encoder, self.control.inputs)
+        if self.bridges is None:
+            self.control = Control(config, extra)
+            self.summary = nn.Linear(config.encoder, self.control.inputs)
         self.decoder = self.make_decoder(config.latent)
         self.intensity_decoder = self.make_intensity(config.latent)
 
     def encode(self, batch: Batch) -> Encoding:
         """q(z0) and the context of a batch."""
         values, times, extra = self.rows(batch)
-        states = self.encoder(values, batch.mask, times, batch.lengths, extra)
+        if self.bridges is None:
+            states = self.encoder(values, batch.mask, times, batch.lengths, extra)
+        else:
+            reading = self.bridges.read(values, batch.mask, times, batch.lengths, extra)
+            states = reading.states
         some = (batch.lengths > 0).unsqueeze(-1).to(states.dtype)
         known = torch.cat([states[:, 0] * some, times[:, :1], batch.static], dim=-1)
-        context = Context(times, self.summary(states), batch.lengths)
-        return Encoding(*self.initial.posterior(known), context, batch.static)
+        start = self.initial.posterior(known)
+        if self.bridges is None:
+            return Encoding(*start, Context(times, self.summary(states), batch.lengths), batch.static)
+        return self.bridges.smooth(
+            reading,
+            Message.of_normal(*start),
+            times.clamp_min(0.0),
+            batch.lengths,
+            self.diffusion.typical.square(),
+            batch.static,
+        )
+
+    def posterior_sde(self, context: Context, static: Tensor) -> PosteriorSDE:
+        """Of a context as `encode` makes it, static (B, C)."""
+        kind = PosteriorSDE if self.bridges is None else InducedSDE
+        return kind(self, context, static)
 
     def solve_posterior(
         self,
@@ -84,7 +115,7 @@ class LatentSDE(SeriesModel):
         grid = ConstantStep(dt).grid(read_times(times, len(ids)))
         path = AlignedPath(z0.shape, grid.points, seed=seed, ids=ids, device=z0.device)
         posterior = BridgedPathKL(
-            PosteriorSDE(self, context, static),
+            self.posterior_sde(context, static),
             sticking_the_landing=sticking_the_landing,
             vectorized=True,
             sampled=sampled,
@@ -98,7 +129,15 @@ class LatentSDE(SeriesModel):
         Every series is solved on its own observation times, so a batch costs the steps of its longest series.
         With `hidden_share` > 0 the recognition network sees only a random part of the values whose likelihood
         is counted: q is any function of the data, so the bound holds, and q learns to do with less.
+
+        For a posterior given by its marginals the bound is that of `latentsde.models.matching`, without a
+        solver.
         """
+        estimate = self.simulated_elbo if self.bridges is None else functools.partial(matching_bound, self)
+        return estimate(batch, seed=seed, samples=samples, hidden_share=hidden_share)
+
+    def simulated_elbo(self, batch: Batch, *, seed: int, samples: int = 1, hidden_share: float = 0.0) -> ELBO:
+        """The bound by simulation of the posterior, for either kind of it; arguments as `elbo`'s."""
         code = self.encode(hide(batch, hidden_share, seed=derive_seed(seed, 2)) if hidden_share else batch)
         ids = sample_ids(batch.ids, samples)
         mean, std = code.mean.repeat_interleave(samples, 0), code.std.repeat_interleave(samples, 0)
@@ -134,7 +173,8 @@ class LatentSDE(SeriesModel):
     @torch.no_grad()
     def prior_paths(self, static: Tensor, ids: Tensor, queries: Tensor, *, samples: int, seed: int) -> Paths:
         mean, std = (x.expand(len(static), -1) for x in self.initial.prior(static))
-        summaries = static.new_zeros(len(static), 1, self.control.inputs)
+        width = self.control.inputs if self.bridges is None else self.bridges.inputs
+        summaries = static.new_ones(len(static), 1, width)  # of nothing ahead, so that any finite one will do
         nothing = Context(static.new_zeros(len(static), 1), summaries, torch.zeros_like(ids))
         observed = torch.zeros(len(static), 1, dtype=torch.float64, device=static.device)
         return paths(self, Encoding(mean, std, nothing, static), observed, ids, queries, samples, seed)

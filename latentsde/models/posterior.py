@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from ..nn import Context
-from .fields import Pull
 
 if TYPE_CHECKING:
     from .latent_sde import LatentSDE
@@ -27,10 +26,10 @@ class Encoding:
 
 
 class Known(NamedTuple):
-    """All that the fields know at a time besides the state."""
+    """All that the fields know at a time besides the state: of the prior, and of what lies ahead."""
 
     prior: Tensor | None
-    pull: Pull
+    ahead: Any
 
 
 class PosteriorSDE:
@@ -58,18 +57,18 @@ class PosteriorSDE:
         be given.
         """
         known = self._known(torch.stack(list(ts)))
-        parts = [known.prior, *known.pull]
+        parts, kind = [known.prior, *known.ahead], type(known.ahead)
         columns: list[Sequence[Any]] = [
             [None] * len(ts) if part is None else part.unbind(0) for part in parts
         ]
         self._times = ts  # keeps the tensors, and with them their ids, alive
         self._ahead_of_time = {
-            id(t): Known(prior, Pull(*pull)) for t, prior, *pull in zip(ts, *columns, strict=True)
+            id(t): Known(prior, kind(*ahead)) for t, prior, *ahead in zip(ts, *columns, strict=True)
         }
 
     def f(self, t: Tensor, z: Tensor) -> Tensor:
         sigma = self.g(t, z)
-        return self.h(t, z) + sigma * self.model.control(z, self._at_time(t).pull, sigma)
+        return self.h(t, z) + sigma * self.model.control(z, self._at_time(t).ahead, sigma)
 
     def g(self, t: Tensor, z: Tensor) -> Tensor:
         return self.model.diffusion(z) if self._sigma is None else self._sigma.expand_as(z)
@@ -81,7 +80,7 @@ class PosteriorSDE:
         return self._prior[2]
 
     def contraction(self, t: Tensor, z: Tensor, h: Tensor | float) -> Tensor:
-        return self.model.control.contraction(self._at_time(t).pull, h)
+        return self.model.control.contraction(self._at_time(t).ahead, h)
 
     def _at_time(self, t: Tensor) -> Known:
         prepared = self._ahead_of_time.get(id(t))
@@ -96,5 +95,8 @@ class PosteriorSDE:
         batch = len(self.static)
         times = t.expand(batch) if t.dim() == 0 else t.squeeze(-1).expand(*t.shape[:-2], batch)
         extra = self.model.extra(times, self.static, torch.Size((*times.shape,)))
-        pull = self.model.control.prepare(self.context.at(times), extra)
-        return Known(self.model.prior_drift.network.condition(extra), pull)
+        return Known(self.model.prior_drift.network.condition(extra), self._ahead(times, extra))
+
+    def _ahead(self, times: Tensor, extra: Tensor) -> Any:
+        """A NamedTuple of tensors (..., B, any)."""
+        return self.model.control.prepare(self.context.at(times), extra)

@@ -36,7 +36,7 @@ def paths(
     ids = sample_ids(series_ids, samples)
     mean, std, static = (x.repeat_interleave(samples, 0) for x in (code.mean, code.std, code.static))
     z0 = draw(mean, std, seed=derive_seed(seed, _INITIAL), ids=ids)
-    posterior = PosteriorSDE(model, code.context.repeat(samples), static)
+    posterior = model.posterior_sde(code.context.repeat(samples), static)
     at = model.model_time(queries).repeat_interleave(samples, 0)
 
     # Every observation is a step point too: there the context, and with it the drift, jumps.

@@ -100,7 +100,7 @@ class SeriesModel(nn.Module, ABC):
             return None
         return Decoder(state + self.extra_width, self.config.hidden, 1)
 
-    def make_encoder(self) -> nn.Module:
+    def make_encoder(self) -> BackwardEncoder:
         """A recognition network that reads `rows`."""
         features = len(self.config.features)
         return BackwardEncoder(

@@ -3,7 +3,7 @@
 from .between import Between, Decay, FeatureDecay, Flow
 from .context import Context
 from .decoder import Decoder
-from .encoder import BackwardEncoder, ODEEncoder
+from .encoder import BackwardEncoder, ForwardEncoder, ODEEncoder
 from .fields import MLP, ConditionedMLP
 from .likelihoods import FAMILIES, LIKELIHOODS, Likelihoods
 from .recurrence import Recurrence
@@ -21,6 +21,7 @@ __all__ = [
     "Decoder",
     "FeatureDecay",
     "Flow",
+    "ForwardEncoder",
     "Likelihoods",
     "ODEEncoder",
     "Recurrence",

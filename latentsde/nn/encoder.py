@@ -1,4 +1,4 @@
-"""Recognition networks: recurrent networks run backwards over the observations of a series."""
+"""Recognition networks: recurrent networks run over the observations of a series, backwards or forwards."""
 
 from __future__ import annotations
 
@@ -81,3 +81,27 @@ def backwards(lengths: Tensor, rows: int) -> Tensor:
     columns = torch.arange(rows, device=lengths.device)
     order = lengths.unsqueeze(1) - 1 - columns
     return torch.where(order >= 0, order, columns).unsqueeze(-1)
+
+
+class ForwardEncoder(nn.Module):
+    """Summarises, at every observation, that observation and all earlier ones.
+
+    Input at a row as the `BackwardEncoder`'s, with the gap from the previous row, for the first from time 0.
+    """
+
+    def __init__(self, features: int, extra: int, hidden: int, inputs: int | None = None) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.gru = nn.GRU(
+            (features if inputs is None else inputs) + features + 2 + extra, hidden, batch_first=True
+        )
+
+    def forward(self, values: Tensor, mask: Tensor, times: Tensor, extra: Tensor) -> Tensor:
+        """(B, T, inputs) values, (B, T, F) mask, (B, T) times and (B, T, E) extra to (B, T, hidden).
+
+        Padding comes last in a series, so that no state before it has seen it.
+        """
+        gaps = torch.diff(times, dim=1, prepend=torch.zeros_like(times[:, :1])).unsqueeze(-1).clamp_min(0.0)
+        rows = torch.cat([values, mask.to(values.dtype), gaps, torch.log1p(gaps), extra], dim=-1)
+        states: Tensor = self.gru(rows)[0]
+        return states
