@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..data import Batch, Scaler
-from ..nn import ODEEncoder
+from ..nn import BackwardEncoder, ODEEncoder
 from ..solvers import Solution, solve
 from .config import SeriesConfig
 from .fields import PriorDrift

@@ -75,6 +75,19 @@ class AutoregressiveCase(SeriesModelCase):
         )
         assert (own != other).any(-1).all()
 
+    def test_before_the_first_row_the_state_is_the_start(self) -> None:
+        """At any time, and as for a series in which nothing is ever observed."""
+        batch = self.batch()
+        nothing = torch.zeros_like(batch.mask)
+        empty = replace(batch, mask=nothing, values=batch.values * nothing)
+        first = self.model.model_time(batch.times[:, :1])
+        long_before, just_before = (
+            self.model.states_at(batch, first - gap, or_at=True) for gap in (30.0, 1e-6)
+        )
+        never = self.model.states_at(empty, first + 5.0, or_at=True)
+        torch.testing.assert_close(long_before, just_before, rtol=0.0, atol=0.0)
+        torch.testing.assert_close(long_before, never, rtol=0.0, atol=0.0)
+
     def test_samples_of_the_prior_are_predicted_from_their_own_past(self) -> None:
         """Ancestral sampling: the states are those of the model that is given the samples as observations."""
         model, ids = self.model, torch.tensor([7, 8])

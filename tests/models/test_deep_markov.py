@@ -207,10 +207,11 @@ def test_a_guide_that_is_the_prior_lands_without_variance() -> None:
     for lands in (True, False):
         prior, guide = Linear().requires_grad_(False), Linear()
         law = chain(guide, lands=lands)
+        leaves = [guide.a, guide.raw, law.start.requires_grad_(), law.known.requires_grad_()]
         z = law.rsample()
         weight = chain(prior).log_prob(z) - law.log_prob(z)
         assert weight.abs().max() < 1e-12
-        gradients[lands] = torch.autograd.grad(weight.sum(), [guide.a, guide.raw])
+        gradients[lands] = torch.autograd.grad(weight.sum(), leaves)
     assert all(g.abs().max() < 1e-10 for g in gradients[True])
     assert all(g.abs().max() > 1e-2 for g in gradients[False])
 
