@@ -153,7 +153,15 @@ def reached(curve: list[dict[str, float]], elbo: float) -> dict[str, float] | No
 def table(results: dict[str, Any]) -> str:
     """Markdown: one row for each run; the equal bound is the best one that both ways of a seed reach."""
     seconds = sum(found["duration_seconds"] for found in results["runs"].values())
-    columns = ["data", "seed", "training", "drift evaluations in sequence", "s a step", "equal ELBO"]
+    columns = [
+        "data",
+        "seed",
+        "training",
+        "parameters",
+        "drift evaluations in sequence",
+        "s a step",
+        "equal ELBO",
+    ]
     columns += ["steps to it", "s to it", "final ELBO", "with 1/4 of the solver's step", "without a solver"]
     columns += ["exact"]
     lines = [
@@ -167,7 +175,7 @@ def table(results: dict[str, Any]) -> str:
         f"| {' | '.join(columns)} |",
         "|---" * len(columns) + "|",
     ]
-    for name, found in results["runs"].items():
+    for name, found in sorted(results["runs"].items()):
         data, way, seed = name.split("/")
         twins = [results["runs"].get(f"{data}/{other}/{seed}") for other in WAYS]
         equal = first = None
@@ -179,6 +187,7 @@ def table(results: dict[str, Any]) -> str:
             data,
             seed,
             WAYS[way],
+            f"{found['parameters']:,}",
             str(found["sequential_drift_evaluations"]),
             f"{found['cpu_seconds_a_step']:.3f}",
             "" if equal is None else f"{equal:.4f}",
