@@ -16,7 +16,7 @@ from torch import Tensor
 from ..brownian import derive_seed
 from ..data import Batch, Scaler
 from ..nn import Between, Recurrence
-from .bound import ELBO, hide, sample_ids
+from .bound import ELBO, sample_ids
 from .config import SeriesConfig
 from .initial import LearnedStart
 from .paths import Paths
@@ -75,12 +75,12 @@ class Autoregressive(SeriesModel):
         between = self.recurrence.between
         return between(pick(states, place), between.prepare(gone.to(states.dtype)))
 
-    def elbo(self, batch: Batch, *, seed: int, samples: int = 1, hidden_share: float = 0.0) -> ELBO:
+    def elbo(self, batch: Batch, *, seed: int, samples: int = 1, seen: Batch | None = None) -> ELBO:
         """The exact log-likelihood: every row is predicted from those before it. `samples` change nothing.
 
-        With `hidden_share` > 0 the state never learns of the hidden values; they are predicted as the others.
+        The state never learns of values that are not `seen`; they are predicted as the others.
         """
-        seen = hide(batch, hidden_share, seed=derive_seed(seed, 2)) if hidden_share else batch
+        seen = batch if seen is None else seen
         times = self.model_time(batch.times)
         location = self.decode(
             self.states_at(seen, times, or_at=False), times.to(batch.values.dtype), batch.static.unsqueeze(1)

@@ -56,6 +56,12 @@ def hide(batch: Batch, share: float, *, seed: int) -> Batch:
     return replace(batch, mask=mask, values=batch.values * mask)
 
 
+def hide_after(batch: Batch, time: float) -> Batch:
+    """The batch without the values later than `time`, in the data's unit."""
+    mask = batch.mask & (batch.times <= time).unsqueeze(-1)
+    return replace(batch, mask=mask, values=batch.values * mask)
+
+
 def sample_ids(ids: Tensor, samples: int) -> Tensor:
     """(B,) series ids -> (B samples,) ids of their sample paths; sample 0 keeps the series' id."""
     offsets = torch.arange(samples, dtype=torch.int64, device=ids.device) * 0x1E3779B97F4A7C15

@@ -18,7 +18,7 @@ from torch import Tensor
 from ..brownian import derive_seed, standard_normal
 from ..data import Batch, Scaler
 from ..nn.markov import Combiner, GatedTransition
-from .bound import ELBO, hide, sample_ids
+from .bound import ELBO, sample_ids
 from .config import SeriesConfig
 from .initial import LearnedStart
 from .markov_chain import MarkovChain
@@ -46,24 +46,26 @@ class DeepMarkov(SeriesModel):
         self.combiner = Combiner(config.latent, known, config.encoder)
         self.decoder = self.make_decoder(config.latent)
 
-    def model(self, batch: Batch, seed: int | None = None, hidden_share: float = 0.0) -> None:
-        """The Pyro program of prior and likelihood; only the guide reads `seed` and `hidden_share`."""
+    def model(self, batch: Batch, seed: int | None = None, seen: Batch | None = None) -> None:
+        """The Pyro program of prior and likelihood; only the guide reads `seed` and `seen`."""
         pyro.module(self.name, self)
         self._generate(batch)
 
-    def guide(self, batch: Batch, seed: int | None = None, hidden_share: float = 0.0) -> None:
+    def guide(self, batch: Batch, seed: int | None = None, seen: Batch | None = None) -> None:
         """The Pyro program of the posterior, sticking the landing.
 
-        Its noise is a function of (seed, series); without a seed it comes from torch's generator. As in
-        `elbo`, a share of the values is hidden from it.
+        Its noise is a function of (seed, series); without a seed it comes from torch's generator. `seen` is
+        as in `elbo`.
         """
         pyro.module(self.name, self)
-        self._recognise(batch, seed, hidden_share)
+        self._recognise(batch, seed, seen)
 
-    def elbo(self, batch: Batch, *, seed: int, samples: int = 1, hidden_share: float = 0.0) -> ELBO:
+    def elbo(self, batch: Batch, *, seed: int, samples: int = 1, seen: Batch | None = None) -> ELBO:
         many = replace(batch.repeat(samples), ids=sample_ids(batch.ids, samples))
         # Without `pyro.module`: two models would share the parameters of Pyro's one store.
-        guide = poutine.trace(self._recognise).get_trace(many, seed, hidden_share)
+        guide = poutine.trace(self._recognise).get_trace(
+            many, seed, None if seen is None else seen.repeat(samples)
+        )
         model = poutine.trace(poutine.replay(self._generate, trace=guide)).get_trace(many)
         guide.compute_log_prob()
         model.compute_log_prob()
@@ -97,19 +99,21 @@ class DeepMarkov(SeriesModel):
             likelihood = self.log_likelihood(location.unsqueeze(1), batch).squeeze(1)
             pyro.factor("observations", likelihood)
 
-    def _recognise(self, batch: Batch, seed: int | None, hidden_share: float) -> None:
-        noise, seen = None, batch
+    def _recognise(self, batch: Batch, seed: int | None, seen: Batch | None) -> None:
+        noise = None
         if seed is not None:
             shape = (*batch.times.shape, self.config.latent)
             noise = standard_normal(
                 shape, seed=derive_seed(seed, 1), ids=batch.ids, device=batch.values.device
             )
-        if hidden_share:
-            # Without a seed every call hides others, as it draws another noise.
-            chosen = int(torch.randint(2**63 - 1, ())) if seed is None else seed
-            seen = hide(batch, hidden_share, seed=derive_seed(chosen, 2))
         times = self._from_start(batch.times)
-        known = torch.cat([self._known(times, _gaps(times), batch.static), self._summaries(seen)], dim=-1)
+        known = torch.cat(
+            [
+                self._known(times, _gaps(times), batch.static),
+                self._summaries(batch if seen is None else seen),
+            ],
+            dim=-1,
+        )
         start, rows = self.start(batch.static), _counted(batch)
         with pyro.plate("series", len(batch), dim=-1):
             pyro.sample("z", MarkovChain(self.combiner, start, known, rows, noise=noise, lands=True))

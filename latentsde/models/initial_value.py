@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..brownian import derive_seed
 from ..data import Batch, Scaler
-from .bound import ELBO, hide, sample_ids
+from .bound import ELBO, sample_ids
 from .config import SeriesConfig
 from .initial import InitialState, draw
 from .paths import Paths
@@ -66,9 +66,8 @@ class InitialValueModel(SeriesModel):
         first = self.model_time(batch.times[:, :1]).to(some.dtype)
         return self.initial.posterior(torch.cat([self.summary(batch) * some, first * some, batch.static], -1))
 
-    def elbo(self, batch: Batch, *, seed: int, samples: int = 1, hidden_share: float = 0.0) -> ELBO:
-        seen = hide(batch, hidden_share, seed=derive_seed(seed, 2)) if hidden_share else batch
-        mean, std = (x.repeat_interleave(samples, 0) for x in self.encode(seen))
+    def elbo(self, batch: Batch, *, seed: int, samples: int = 1, seen: Batch | None = None) -> ELBO:
+        mean, std = (x.repeat_interleave(samples, 0) for x in self.encode(batch if seen is None else seen))
         static = batch.static.repeat_interleave(samples, 0)
         z0 = draw(mean, std, seed=derive_seed(seed, 0), ids=sample_ids(batch.ids, samples))
         rows = Rows(self.model_time(batch.times), batch.lengths).repeat(samples)

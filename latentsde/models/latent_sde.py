@@ -26,7 +26,7 @@ from ..girsanov import BridgedPathKL
 from ..nn import Context
 from ..solvers import ConstantStep, Solution, solve
 from ..solvers.grid import read_times
-from .bound import ELBO, hide, sample_ids
+from .bound import ELBO, sample_ids
 from .bridges import Bridges
 from .config import LatentSDEConfig
 from .fields import Control, Diffusion, PriorDrift
@@ -122,23 +122,22 @@ class LatentSDE(SeriesModel):
         )
         return solve(posterior, z0, times, dt=dt, path=path, method="bridged_euler")
 
-    def elbo(self, batch: Batch, *, seed: int, samples: int = 1, hidden_share: float = 0.0) -> ELBO:
+    def elbo(self, batch: Batch, *, seed: int, samples: int = 1, seen: Batch | None = None) -> ELBO:
         """The bound, estimated with `samples` posterior paths a series; the noise is a function of (seed,
         series) alone.
 
         Every series is solved on its own observation times, so a batch costs the steps of its longest series.
-        With `hidden_share` > 0 the recognition network sees only a random part of the values whose likelihood
-        is counted: q is any function of the data, so the bound holds, and q learns to do with less.
+        `seen` is what the recognition network sees of the batch; see `SeriesModel.elbo`.
 
         For a posterior given by its marginals the bound is that of `latentsde.models.matching`, without a
         solver.
         """
         estimate = self.simulated_elbo if self.bridges is None else functools.partial(matching_bound, self)
-        return estimate(batch, seed=seed, samples=samples, hidden_share=hidden_share)
+        return estimate(batch, seed=seed, samples=samples, seen=seen)
 
-    def simulated_elbo(self, batch: Batch, *, seed: int, samples: int = 1, hidden_share: float = 0.0) -> ELBO:
+    def simulated_elbo(self, batch: Batch, *, seed: int, samples: int = 1, seen: Batch | None = None) -> ELBO:
         """The bound by simulation of the posterior, for either kind of it; arguments as `elbo`'s."""
-        code = self.encode(hide(batch, hidden_share, seed=derive_seed(seed, 2)) if hidden_share else batch)
+        code = self.encode(batch if seen is None else seen)
         ids = sample_ids(batch.ids, samples)
         mean, std = code.mean.repeat_interleave(samples, 0), code.std.repeat_interleave(samples, 0)
         static = code.static.repeat_interleave(samples, 0)

@@ -31,7 +31,7 @@ from torch import Tensor
 
 from ..brownian import derive_seed, standard_normal
 from ..data import Batch
-from .bound import ELBO, hide, sample_ids
+from .bound import ELBO, sample_ids
 from .bridges import Smoothed
 from .induced import InducedSDE
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from .latent_sde import LatentSDE
 
 # Labels of the streams that are drawn from one seed.
-_HIDDEN, _TIMES, _STATES, _KNOTS = 2, 20, 21, 22
+_TIMES, _STATES, _KNOTS = 20, 21, 22
 
 
 class MatchingELBO(ELBO):
@@ -52,15 +52,14 @@ class MatchingELBO(ELBO):
 
 
 def matching_bound(
-    model: LatentSDE, batch: Batch, *, seed: int, samples: int = 1, hidden_share: float = 0.0
+    model: LatentSDE, batch: Batch, *, seed: int, samples: int = 1, seen: Batch | None = None
 ) -> MatchingELBO:
     """`LatentSDE.elbo` of a model whose posterior is given by its marginals; `steps` of the solver are 0.
 
     Each sample has `config.path_times` times of its own and a state at every one of them and at every
     observation; all of it is a function of (seed, series).
     """
-    hidden = hide(batch, hidden_share, seed=derive_seed(seed, _HIDDEN)) if hidden_share else batch
-    code = model.encode(hidden)
+    code = model.encode(batch if seen is None else seen)
     assert isinstance(code, Smoothed)
     ids = sample_ids(batch.ids, samples)
     shape = (len(batch), samples)

@@ -24,7 +24,12 @@ def without_empty_rows(batch: Batch) -> Batch:
         values=batch.values.gather(1, index),
         mask=batch.mask.gather(1, index),
         lengths=lengths,
+        limits=None if batch.limits is None else batch.limits[_rows(order), order],
     )
+
+
+def _rows(order: Tensor) -> Tensor:
+    return torch.arange(len(order), device=order.device).unsqueeze(1)
 
 
 def to_the_front(wanted: Tensor) -> tuple[Tensor, Tensor]:

@@ -66,11 +66,13 @@ class SeriesModel(nn.Module, ABC):
             return cls(config, Scaler.fit(series, as_they_are))
 
     @abstractmethod
-    def elbo(self, batch: Batch, *, seed: int, samples: int = 1, hidden_share: float = 0.0) -> ELBO:
+    def elbo(self, batch: Batch, *, seed: int, samples: int = 1, seen: Batch | None = None) -> ELBO:
         """The bound on the log-likelihood of every series, estimated with `samples` posterior samples each;
         the log-likelihood itself, with KLs of 0, for a model without latent randomness.
 
-        With `hidden_share` > 0 the model sees only a random part of the values whose likelihood is counted.
+        The likelihood of all of `batch` is counted. The model is told what is `seen` of it, by default all: q
+        is any function of the data, so the bound holds, and a model that is shown less learns to do with less
+        (see `hide` and `hide_after` in `latentsde.models.bound`).
         """
 
     @abstractmethod

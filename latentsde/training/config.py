@@ -28,6 +28,9 @@ class TrainingConfig:
         hidden_share: of the values, left out of the recognition network's sight in training steps (not in
             validation) though their likelihood counts: against overfitting, and for imputation. 0 where the
             data miss as much already.
+        hidden_after: a time in the data's unit; what is later is left out of the recognition network's sight,
+            in validation too, though its likelihood counts: to train for forecasts from that time. None shows
+            all.
         samples: posterior paths a series, in training and validation.
         validate_every: steps between two validations, each of which writes a checkpoint.
         patience: validations without a better ELBO after which training stops; 0 never stops early.
@@ -46,6 +49,7 @@ class TrainingConfig:
     clip: float = 1.0
     anneal_steps: int = 300
     hidden_share: float = 0.3
+    hidden_after: float | None = None
     samples: int = 1
     validate_every: int = 100
     patience: int = 10
@@ -63,6 +67,8 @@ class TrainingConfig:
         _within("final_learning_rate", self.final_learning_rate, 0.0, 1.0)
         _within("weight_decay", self.weight_decay, 0.0, math.inf)
         _within("hidden_share", self.hidden_share, 0.0, 0.9)
+        if self.hidden_after is not None:
+            _within("hidden_after", self.hidden_after, -math.inf, math.inf)
         _within("clip", self.clip, 0.0, math.inf)
         if self.seed >= 2**63:
             raise InputError(f"seed must be less than 2^63, got {self.seed}; choose a smaller number")

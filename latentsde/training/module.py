@@ -17,8 +17,11 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
+from ..brownian import derive_seed
 from ..data import IrregularSeries, collate
 from ..models import ELBO, SeriesModel
+from ..models.bound import hide, hide_after
+from ..models.rows import without_empty_rows
 from .config import TrainingConfig
 from .divergence import diverged
 from .schedule import Schedule
@@ -158,7 +161,12 @@ class SeriesTraining(pl.LightningModule):
         self, series: IrregularSeries, indices: np.ndarray, seed: int, hidden_share: float = 0.0
     ) -> ELBO:
         batch = collate(series, indices, self.model.scaler).to(self.device)
-        return self.model.elbo(batch, seed=seed, samples=self.config.samples, hidden_share=hidden_share)
+        seen = batch if self.config.hidden_after is None else hide_after(batch, self.config.hidden_after)
+        if hidden_share:
+            seen = hide(seen, hidden_share, seed=derive_seed(seed, 2))
+        # A prediction is not told of rows without values either.
+        seen = without_empty_rows(seen)
+        return self.model.elbo(batch, seed=seed, samples=self.config.samples, seen=seen)
 
 
 def per_observed_value(sums: Tensor) -> dict[str, float]:

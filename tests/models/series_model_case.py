@@ -13,7 +13,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from latentsde.brownian import derive_seed
 from latentsde.data import Batch, IrregularSeries, collate
 from latentsde.files import write_json
 from latentsde.models import ELBO, Forecaster, SeriesModel, describe, load_run, predict, save_weights
@@ -89,10 +88,11 @@ class SeriesModelCase:
     # The bound
 
     def test_a_series_has_the_same_bound_in_any_batch(self) -> None:
-        how: dict[str, Any] = {"seed": 3, "samples": 2, "hidden_share": 0.4}
-        together = parts(self.model.elbo(self.batch(), **how))
-        alone = [parts(self.model.elbo(self.batch([k]), **how)) for k in EVERYONE]
-        torch.testing.assert_close(together, torch.cat(alone, dim=1), rtol=1e-4, atol=1e-4)
+        def bound(batch: Batch) -> torch.Tensor:
+            return parts(self.model.elbo(batch, seed=3, samples=2, seen=hide(batch, 0.4, seed=4)))
+
+        alone = [bound(self.batch([k])) for k in EVERYONE]
+        torch.testing.assert_close(bound(self.batch()), torch.cat(alone, dim=1), rtol=1e-4, atol=1e-4)
 
     def test_unobserved_values_and_padding_do_not_matter(self) -> None:
         batch = self.batch()
@@ -108,18 +108,17 @@ class SeriesModelCase:
 
     def test_hidden_values_are_not_seen_and_are_scored(self, monkeypatch: pytest.MonkeyPatch) -> None:
         batch = self.batch()
-        seen = hide(batch, 0.5, seed=derive_seed(1, 2)).mask
-        hidden = batch.mask & ~seen
-        assert hidden.any() and seen.any()
+        seen = hide(batch, 0.5, seed=1)
+        hidden = batch.mask & ~seen.mask
+        assert hidden.any() and seen.mask.any()
         other = replace(batch, values=batch.values + hidden)
-        how = {"hidden_share": 0.5}
-        before, after = (self.decoded(each, monkeypatch, **how) for each in (batch, other))
+        before, after = (self.decoded(each, monkeypatch, seen=seen) for each in (batch, other))
         torch.testing.assert_close(after, before, rtol=0.0, atol=0.0)
-        bounds = [self.model.elbo(each, seed=1, **how) for each in (batch, other)]
+        bounds = [self.model.elbo(each, seed=1, seen=seen) for each in (batch, other)]
         assert (bounds[0].log_likelihood != bounds[1].log_likelihood)[hidden.any(2).any(1)].all()
         # What is seen is: otherwise the comparison above would say nothing.
-        moved = replace(batch, values=batch.values + seen)
-        assert not torch.equal(self.decoded(moved, monkeypatch, **how), before)
+        moved = replace(seen, values=seen.values + seen.mask)
+        assert not torch.equal(self.decoded(batch, monkeypatch, seen=moved), before)
 
     def test_every_parameter_gets_a_gradient(self) -> None:
         model = small_model_named(self.model_name, SERIES, period=5.0)
@@ -143,7 +142,7 @@ class SeriesModelCase:
         batch = self.batch()
         mask = batch.mask & (batch.ids != batch.ids[2])[:, None, None]
         empty = replace(batch, mask=mask, values=batch.values * mask, lengths=mask.any(2).sum(1))
-        bound = self.model.elbo(empty, seed=1, hidden_share=0.2)
+        bound = self.model.elbo(empty, seed=1, seen=hide(empty, 0.2, seed=2))
         assert bound.log_likelihood[2] == 0.0 and bound.value().isfinite().all()
         paths = self.model.posterior_paths(empty, self.asked(empty), samples=2, seed=0)
         assert paths.location.isfinite().all()

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from latentsde.brownian import derive_seed, standard_normal
 from latentsde.data import Batch, collate
+from latentsde.models.bound import hide
 from latentsde.models.deep_markov import DeepMarkov
 from latentsde.models.markov_chain import MarkovChain
 from latentsde.nn import BackwardEncoder
@@ -50,9 +51,9 @@ def pyros_store() -> Iterator[None]:
 def test_pyros_bound_is_ours_for_the_same_noise(pyros_store: None) -> None:
     model = deep_markov()
     batch = whole_batch(model)
-    for hidden_share in (0.0, 0.4):
-        loss = Trace_ELBO().loss(model.model, model.guide, batch, 3, hidden_share)
-        own = model.elbo(batch, seed=3, hidden_share=hidden_share).value().sum().item()
+    for seen in (None, hide(batch, 0.4, seed=1)):
+        loss = Trace_ELBO().loss(model.model, model.guide, batch, 3, seen)
+        own = model.elbo(batch, seed=3, seen=seen).value().sum().item()
         assert loss == pytest.approx(-own, rel=1e-5)
 
 

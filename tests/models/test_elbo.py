@@ -70,7 +70,7 @@ def test_hidden_values_are_hidden_from_the_recognition_network_alone() -> None:
     one = collate(SERIES, [2], MODEL.scaler)
     rows = one.mask.shape[1]
     assert torch.equal(hide(one, 0.5, seed=1).mask[0], seen.mask[2, :rows])
-    plain, partly = MODEL.elbo(batch, seed=1), MODEL.elbo(batch, seed=1, hidden_share=0.5)
+    plain, partly = MODEL.elbo(batch, seed=1), MODEL.elbo(batch, seed=1, seen=seen)
     assert torch.equal(plain.observed, partly.observed)
     assert not torch.equal(plain.kl_initial, partly.kl_initial)
 

@@ -11,6 +11,7 @@ from latentsde import TrainingConfig, fit
 from latentsde.data import collate
 from latentsde.errors import InputError
 from latentsde.models import LatentSDE
+from latentsde.models.bound import hide
 from latentsde.models.matching import random_times
 from tests.models.linear_gaussian import (
     batch_of,
@@ -89,7 +90,7 @@ def test_every_parameter_that_matters_gets_a_gradient(diffusion: str) -> None:
     batch = collate(series, np.arange(len(series)), model.scaler)
     for bound in (model.elbo, model.simulated_elbo):
         model.zero_grad(set_to_none=True)
-        (-bound(batch, seed=1, hidden_share=0.3).value().mean()).backward()
+        (-bound(batch, seed=1, seen=hide(batch, 0.3, seed=2)).value().mean()).backward()
         gradients = {name: p.grad for name, p in model.named_parameters()}
         assert all(g is None or torch.isfinite(g).all() for g in gradients.values())
         without = {name for name, g in gradients.items() if g is None or not g.abs().sum() > 0}

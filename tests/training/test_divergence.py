@@ -23,7 +23,7 @@ POISONED_STEP = 6
 class Poisoned(LatentSDE):
     """One series' log-likelihood is NaN at step 6."""
 
-    def elbo(self, batch: Batch, *, seed: int, samples: int = 1, hidden_share: float = 0.0) -> ELBO:
+    def elbo(self, batch: Batch, *, seed: int, samples: int = 1, seen: Batch | None = None) -> ELBO:
         bound = super().elbo(batch, seed=seed, samples=samples)
         if seed != Schedule(TrainingConfig(**tiny.SETTINGS), 9).noise_seed(POISONED_STEP):
             return bound
