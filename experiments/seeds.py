@@ -1,0 +1,142 @@
+"""What the experiments with seeds share: options, resuming, and where tables and figures are written.
+
+`--out DIR` holds NAME.json with the results of every finished seed, NAME.md with the table and NAME.png with
+the figure. A seed that NAME.json holds is not run again, so a run that was killed loses at most the seed it
+was at. `--page PAGE` puts the table between the marks of a page, the figure into ../figures beside it and the
+results next to it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from latentsde.benchmarks.machine import describe, versions
+from latentsde.benchmarks.output import check_directory, say
+from latentsde.benchmarks.timing import torch_threads
+from latentsde.files import write_json, write_whole
+from latentsde.plotting import save
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment, and what `run` needs of it.
+
+    Attributes:
+        name: of its files.
+        plan: a frozen dataclass of numbers: all that the results depend on besides the seed.
+        one: (plan, seed) -> the results of a seed as plain values, the figure's data among them.
+        table: (plan, results of the seeds) -> the lines of a markdown table, with the published figures.
+        draw: the same -> the figure.
+    """
+
+    name: str
+    plan: Any
+    one: Callable[[Any, int], dict[str, Any]]
+    table: Callable[[Any, list[dict[str, Any]]], list[str]]
+    draw: Callable[[Any, list[dict[str, Any]]], Figure]
+
+
+def finished(path: Path, plan: Any) -> dict[str, Any]:
+    """The seeds that a file of results holds; SystemExit where they were made by another plan."""
+    if not path.exists():
+        return {}
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if content["plan"] != json.loads(json.dumps(asdict(plan))):
+        raise SystemExit(f"{path} holds the results of another plan: {content['plan']}; choose another --out")
+    found: dict[str, Any] = content["seeds"]
+    return found
+
+
+def run(
+    experiment: Experiment, seeds: Sequence[int], out: Path | None, page: Path | None = None
+) -> list[dict[str, Any]]:
+    """The results of the seeds, in their order: run, or read from `out`; the table is printed."""
+    place = out / f"{experiment.name}.json" if out is not None else None
+    if out is not None:
+        check_directory(out)
+    known = finished(place, experiment.plan) if place is not None else {}
+    for seed in seeds:
+        if str(seed) in known:
+            say(f"seed {seed}: found in {place}, not run again")
+            continue
+        begin = time.perf_counter()
+        with torch_threads(1):
+            result = experiment.one(experiment.plan, seed)
+        known[str(seed)] = {
+            "seed": seed,
+            "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "duration_seconds": round(time.perf_counter() - begin, 1),
+            "threads": 1,
+            "machine": describe(),
+            "versions": versions(),
+            "result": result,
+        }
+        if place is not None:
+            write_json(place, {"experiment": experiment.name, "plan": asdict(experiment.plan), "seeds": known})
+    rows = [known[str(seed)] for seed in seeds]
+    results = [row["result"] for row in rows]
+    lines = [*experiment.table(experiment.plan, results), "", circumstances(experiment.plan, rows)]
+    for line in lines:
+        say(line)
+    if out is not None:
+        text = "\n".join(lines) + "\n"
+        write_whole(out / f"{experiment.name}.md", lambda file: file.write_text(text, encoding="utf-8"))
+        save(experiment.draw(experiment.plan, results), out / f"{experiment.name}.png")
+    if page is not None:
+        insert("\n".join(lines), page, experiment.name)
+        save(
+            experiment.draw(experiment.plan, results), page.parent.parent / "figures" / f"{experiment.name}.png"
+        )
+        content = {"experiment": experiment.name, "plan": asdict(experiment.plan)}
+        write_json(
+            page.with_name(f"{experiment.name}.json"), content | {"seeds": {row["seed"]: row for row in rows}}
+        )
+    return results
+
+
+def circumstances(plan: Any, rows: Sequence[dict[str, Any]]) -> str:
+    """Plan, seeds, machine and durations as a sentence."""
+    last = rows[-1]
+    numbers = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in asdict(plan).items())
+    durations = ", ".join(f"{row['duration_seconds']:.0f}" for row in rows)
+    return (
+        f"Plan: {numbers}. Seeds {', '.join(str(row['seed']) for row in rows)}; {last['machine']['cpu']}, one "
+        f"thread; torch {last['versions']['torch']}; {durations} s."
+    )
+
+
+def insert(text: str, page: Path, name: str) -> None:
+    """The text between the marks of `name` in a page, at its end where there are none."""
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    before, mark, rest = (page.read_text(encoding="utf-8") if page.exists() else "").partition(begin)
+    after = rest.partition(end)[2] if mark else "\n"
+    whole = f"{before}{begin}\n{text}\n{end}{after}"
+    write_whole(page, lambda file: file.write_text(whole, encoding="utf-8"))
+
+
+def options(description: str, plan: type) -> tuple[Any, list[int], Path | None, Path | None]:
+    """(plan, seeds, out, page) of the command line: an option for every number of the plan."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--out", type=Path, help="directory for results, table and figure; resumed from")
+    parser.add_argument("--page", type=Path, help="markdown page to put the table into")
+    for entry in fields(plan):
+        default: Any = entry.default
+        kind = type(default[0]) if isinstance(default, tuple) else type(default)
+        many = {"nargs": "+"} if isinstance(default, tuple) else {}
+        parser.add_argument(f"--{entry.name.replace('_', '-')}", type=kind, default=default, **many)
+    asked = vars(parser.parse_args())
+    seeds, out, page = asked.pop("seeds"), asked.pop("out"), asked.pop("page")
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in asked.items()}
+    return plan(**values), seeds, out, page
