@@ -24,6 +24,8 @@ from experiments.torchsde_lorenz import FEATURES, network
 from latentsde import PathKL, solve
 from latentsde.brownian import derive_seed
 
+SPEED = 10.0  # the attractor's rates: networks whose outputs are of order 1 are learned sooner
+FLOOR = 1e-3  # of the diffusion: a sigmoid may come out as 0, and the control is divided by it
 DIFFUSION, ERROR, SPACING, OBSERVATIONS = 0.15, 0.01, 0.025, 40
 
 
@@ -87,15 +89,14 @@ class Lorenz(nn.Module):
         hidden = linear(y, self.of_state) + known
         for layer in self.control[1:]:
             hidden = layer(hidden)
-        return self.h(t, y) + self.g(t, y) * hidden
+        return self.h(t, y) + self.g(t, y) * SPEED * hidden
 
     def g(self, t: Tensor, y: Tensor) -> Tensor:
         hidden = softplus(y.unsqueeze(-1) * self.inner + self.inner_bias)
-        return torch.sigmoid((hidden * self.outer).sum(-1) + self.outer_bias)
+        return FLOOR + torch.sigmoid((hidden * self.outer).sum(-1) + self.outer_bias)
 
     def h(self, t: Tensor, y: Tensor) -> Tensor:
-        out: Tensor = self.prior_drift(y)
-        return out
+        return SPEED * self.prior_drift(y)
 
     def interval(self, t: Tensor) -> Tensor:
         """The index of the next observation after t."""
@@ -119,10 +120,10 @@ class Lorenz(nn.Module):
         return Normal(mean, log_std.exp())
 
     def elbo(
-        self, observed: Tensor, *, dt: float, seed: int, weight: float = 1.0, error: float = ERROR
+        self, observed: Tensor, *, dt: float, seed: int, weight: float = 1.0, at_start: bool = True
     ) -> Tensor:
-        """(batch,) of observations (times, batch, 3), sticking the landing; fewer times than all are the
-        first ones.
+        """(batch,) of observations (times, batch, 3), sticking the landing. They may be fewer than all, and of
+        any window: nothing here depends on time but p(z0), which counts only `at_start`.
         """
         q = self.encode(observed)
         noise = torch.randn(q.mean.shape, generator=torch.Generator().manual_seed(derive_seed(seed, 0)))
@@ -137,8 +138,8 @@ class Lorenz(nn.Module):
             dt=dt,
             seed=derive_seed(seed, 1),
         )
-        likelihood = Normal(self.decoder(solution.ys), error).log_prob(observed).sum((0, 2))
-        return likelihood - weight * (initial + solution.functional[-1])
+        likelihood = Normal(self.decoder(solution.ys), ERROR).log_prob(observed).sum((0, 2))
+        return likelihood - weight * (solution.functional[-1] + (initial if at_start else 0.0))
 
     def prior_start(self) -> Normal:
         return Normal(self.prior_mean, self.prior_log_std.exp())
@@ -179,5 +180,5 @@ class Prior:
 
 
 def normal_constant() -> float:
-    """log N(0; 0, ERROR²) of one series' observations: the most that its log-likelihood can be."""
-    return -(OBSERVATIONS + 1) * FEATURES * (math.log(ERROR) + 0.5 * math.log(2.0 * math.pi))
+    """log N(0; 0, ERROR²) of the three values of an observation: the most that its log-likelihood can be."""
+    return -FEATURES * (math.log(ERROR) + 0.5 * math.log(2.0 * math.pi))

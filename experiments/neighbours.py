@@ -13,7 +13,9 @@ def knn_kl(first: np.ndarray, second: np.ndarray, k: int = 5) -> float:
 
     ρ_k(i) and ν_k(i) the distances of the i-th sample of p to its k-th nearest among the other samples of p and
     among those of q (Wang, Kulkarni & Verdú 2009, equation 5; Pérez-Cruz 2008). Consistent for any k; where
-    the laws are thinner than the distances between samples, it sees them at that resolution.
+    the laws are thinner than the distances between samples, it sees them at that resolution, and where q has no
+    samples it is too low: in three dimensions KL(N(.3, 1.5²) || N(0, 1)) = .79 comes out as .41 at n = 5,000,
+    the other way round .44 as .47. So look at both directions.
     """
     n, d = first.shape
     own = cKDTree(first).query(first, k + 1)[0][:, k]  # the nearest is the sample itself
