@@ -1,4 +1,4 @@
-"""The variance of three gradient estimators of the ELBO along a training: sticking the landing pays in the end.
+"""The variance of three gradient estimators of the ELBO along a training: sticking the landing pays late.
 
     python -m experiments.gradient_variance --seeds 0 --out runs/gradient_variance
 
@@ -12,8 +12,8 @@ noise by three estimators, and their variances summed over the parameters:
     sticking the landing   ½∫|u|²dt + ∫ū·dW and log q̄(z0) - log p(z0)     (Xu, Chen, Li & Duvenaud 2022)
 
 The more observations, the more often the exact posterior's drift jumps, by 100 times the surprise, and the
-further away a small network stays: with six points in a segment the ratio ends at 1.5, here are their ends alone.
-The last line says how far the posterior is from the exact one.
+further away a small network stays: with six points in a segment (and units that hardly see the time at
+first) the ratio ended at 1.5. Here are the segments' ends alone. A line says how far q is from exact.
 
 Published is a figure in a talk without numbers; the bar here is a tenth of Monte Carlo's variance at the last
 iteration. The second table is of a linear-Gaussian chain, where the exact posterior is known: there the
@@ -30,6 +30,7 @@ from typing import Any
 
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 from torch.optim import Adam
@@ -106,8 +107,8 @@ def initial_weights(hidden: int, seed: int) -> dict[str, Tensor]:
     def uniform(*shape: int) -> Tensor:
         return (2.0 * torch.rand(*shape, generator=generator) - 1.0) / math.sqrt(3.0)
 
-    # The posterior's drift grows a hundredfold within a tenth before an observation: units that switch within about
-    # a tenth, at times spread over the span, are near it; units that hardly see the time are not.
+    # The posterior's drift grows a hundredfold within a tenth before an observation: units that switch
+    # within about a tenth, at times spread over the span, are near it; units that hardly see the time are not.
     inner = uniform(3, hidden)
     inner[:2] = 10.0 * torch.randn(2, hidden, generator=generator)
     centre = SPAN * torch.rand(hidden, generator=generator)
@@ -123,8 +124,8 @@ def initial_weights(hidden: int, seed: int) -> dict[str, Tensor]:
 
 
 def data(points: int) -> tuple[Tensor, Tensor]:
-    """Times (2 points,), `points` in each segment with its ends, and values of cos 2πt with an error that is always the
-    same.
+    """Times (2 points,), `points` in each segment with its ends, and values of cos 2πt with an error that is
+    always the same.
     """
     times = torch.cat([torch.linspace(0.4, 0.6, points), torch.linspace(0.8, 1.0, points)])
     error = torch.randn(2 * points, generator=torch.Generator().manual_seed(0))
@@ -198,7 +199,10 @@ def evidence(plan: Plan) -> float:
 
 
 def table(plan: Plan, results: list[dict[str, Any]]) -> list[str]:
-    lines = [f"| seed | iteration | {' | '.join(ESTIMATORS)} | Monte Carlo / sticking the landing | the same of the mean of z0 |"]
+    lines = [
+        f"| seed | iteration | {' | '.join(ESTIMATORS)} | Monte Carlo / sticking the landing "
+        "| the same of the mean of z0 |"
+    ]
     lines.append("|---" * (len(ESTIMATORS) + 4) + "|")
     for number, result in enumerate(results):
         for iteration, row in zip(plan.iterations, result["variances"], strict=True):
@@ -211,16 +215,28 @@ def table(plan: Plan, results: list[dict[str, Any]]) -> list[str]:
     gaps = ", ".join(f"{result['gap']:.2f}" for result in results)
     last = [result["variances"][-1] for result in results]
     met = all(row["Monte Carlo"]["drift"] >= 10.0 * row["sticking the landing"]["drift"] for row in last)
-    lines += ["", f"Ten times at the last iteration: {'yes' if met else 'no'}. log p(x) - ELBO there: {gaps} nats."]
+    lines += [
+        "",
+        f"Ten times at the last iteration: {'yes' if met else 'no'}. log p(x) - ELBO there: {gaps} nats.",
+    ]
     return [*lines, "", *linear_gaussian.table(results[0]["linear_gaussian"])]
 
 
 def draw(plan: Plan, results: list[dict[str, Any]]) -> Figure:
-    parts = {"drift": "drift network, sum over weights", "mean": "mean of z0", "log_std": "log-deviation of z0"}
+    parts = {
+        "drift": "drift network, sum over weights",
+        "mean": "mean of z0",
+        "log_std": "log-deviation of z0",
+    }
     with style():
         figure, axes = grid(1, len(parts), width=2.6, height=2.2)
         for ax, (part, title) in zip(axes[0], parts.items(), strict=True):
             ax.set(title=title, xlabel="iteration", xscale="log", yscale="log")
+            # The style takes labels as they are, and matplotlib's for logarithmic axes are formulas.
+            ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            ax.yaxis.set_major_formatter(lambda value, _: f"1e{round(math.log10(value))}")
+            for axis in (ax.xaxis, ax.yaxis):
+                axis.set_minor_formatter(NullFormatter())
             for name, colour in ESTIMATORS.items():
                 for result in results:
                     line = [row[name][part] for row in result["variances"]]

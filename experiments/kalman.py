@@ -20,9 +20,7 @@ class Smoothed:
     std: np.ndarray
 
 
-def smooth(
-    times: np.ndarray, observed: np.ndarray, *, theta: float, sigma: float, error: float
-) -> Smoothed:
+def smooth(times: np.ndarray, observed: np.ndarray, *, theta: float, sigma: float, error: float) -> Smoothed:
     """The posterior at increasing `times` (times,); `observed` (times,) is NaN where nothing was seen."""
     stationary = sigma**2 / (2.0 * theta)
     decay = np.exp(-theta * np.diff(times))

@@ -1,7 +1,7 @@
 """Gradient variance where the posterior is known: a linear chain seen once, with a normal error.
 
-Prior z0 ~ N(0, v), z_{k+1} = (1 - ah) z_k + σ √h ε, observed at the end: x = z_n + s ε. Its exact posterior is
-a chain again, with a contracted noise (`latentsde.girsanov.BridgedPathKL`), and given it every path has the
+Prior z0 ~ N(0, v), z_{k+1} = (1 - ah) z_k + σ √h ε, observed at the end: x = z_n + s ε. Its exact posterior
+is a chain again, with a contracted noise (`latentsde.girsanov.BridgedPathKL`), and given it every path has the
 same ELBO, the log-evidence, and sticking the landing's gradients of single paths are zero up to rounding. The
 posterior drift of continuous time is not this chain's: with it the variance is O(h²) of that without sticking
 the landing. Parameters are an amount δ (1 + z) added to the drift, and mean and log-deviation of q(z0).
@@ -128,7 +128,7 @@ def rows(samples: int) -> list[dict[str, Any]]:
 def table(found: list[dict[str, Any]]) -> list[str]:
     """The variances over dt; the last column is the order in dt between this row and the one before."""
     lines = [
-        "| dt | exact posterior of the chain: drift, mean and log-std of z0 | the same, KL(z0) in closed form "
+        "| dt | exact posterior of the chain: drift, mean, log-std of z0 | the same, KL(z0) in closed form "
         "| posterior drift of continuous time, relative to no sticking: drift | mean of z0 | order in dt |"
     ]
     lines.append("|---" * 6 + "|")

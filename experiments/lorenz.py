@@ -27,7 +27,15 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.optim import Adam
 
-from experiments.lorenz_model import DIFFUSION, ERROR, OBSERVATIONS, SPACING, Lorenz, normal_constant, simulate
+from experiments.lorenz_model import (
+    DIFFUSION,
+    ERROR,
+    OBSERVATIONS,
+    SPACING,
+    Lorenz,
+    normal_constant,
+    simulate,
+)
 from experiments.neighbours import knn_kl
 from experiments.seeds import Experiment, options, run
 from latentsde.benchmarks.output import say
@@ -89,7 +97,9 @@ def train(model: Lorenz, observed: Tensor, plan: Plan, seed: int) -> list[float]
         schedule.step()
         if iteration % 100 == 99:
             curve.append(round(normal_constant() - float(value.detach()) / seen, 2))
-            say(f"  iteration {iteration + 1}, {time.perf_counter() - begin:.0f} s, {seen} observations: {curve[-1]}")
+            say(
+                f"  iteration {iteration + 1}, {time.perf_counter() - begin:.0f} s, {seen} observations: {curve[-1]}"
+            )
     return curve
 
 

@@ -81,7 +81,9 @@ def run(
             "result": result,
         }
         if place is not None:
-            write_json(place, {"experiment": experiment.name, "plan": asdict(experiment.plan), "seeds": known})
+            write_json(
+                place, {"experiment": experiment.name, "plan": asdict(experiment.plan), "seeds": known}
+            )
     rows = [known[str(seed)] for seed in seeds]
     results = [row["result"] for row in rows]
     lines = [*experiment.table(experiment.plan, results), "", circumstances(experiment.plan, rows)]
@@ -94,7 +96,8 @@ def run(
     if page is not None:
         insert("\n".join(lines), page, experiment.name)
         save(
-            experiment.draw(experiment.plan, results), page.parent.parent / "figures" / f"{experiment.name}.png"
+            experiment.draw(experiment.plan, results),
+            page.parent.parent / "figures" / f"{experiment.name}.png",
         )
         content = {"experiment": experiment.name, "plan": asdict(experiment.plan)}
         write_json(

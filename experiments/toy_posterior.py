@@ -172,7 +172,10 @@ def table(plan: Plan, results: list[dict[str, Any]]) -> list[str]:
             f"| {BAR}: {'met' if gap <= BAR else 'missed'} | {row['mean_error']:.3f} std | {ratio} |"
         )
     bounds = ", ".join(f"{result['Laplace']['elbo']:.3f}" for result in results)
-    lines += ["", f"± is a standard error over paths. ELBO of the Laplace toy, nats per observation: {bounds}."]
+    lines += [
+        "",
+        f"± is a standard error over paths. ELBO of the Laplace toy, nats per observation: {bounds}.",
+    ]
     return lines
 
 

@@ -32,7 +32,9 @@ def experiment(ran: list[int], plan: Plan | None = None, fail_at: int | None = N
     return Experiment("sums", plan or Plan(), one, table, lambda plan, results: Figure(figsize=(1, 1)))
 
 
-def test_finished_seeds_are_read_and_not_run_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_finished_seeds_are_read_and_not_run_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     ran: list[int] = []
     first = run(experiment(ran), [0, 4], tmp_path)
     again = run(experiment(ran), [4, 5, 0], tmp_path)
@@ -68,7 +70,9 @@ def test_a_page_keeps_what_stands_around_the_marks(tmp_path: Path) -> None:
     page.write_text("before\n<!-- sums -->\nold\n<!-- end of sums -->\nafter\n")
     run(experiment([]), [2], None, page)
     text = page.read_text()
-    assert text.startswith("before\n<!-- sums -->\n| value |") and text.endswith("<!-- end of sums -->\nafter\n")
+    assert text.startswith("before\n<!-- sums -->\n| value |") and text.endswith(
+        "<!-- end of sums -->\nafter\n"
+    )
     assert "| 6 |" in text and "old" not in text
     assert (tmp_path / "docs" / "figures" / "sums.png").exists() and page.with_name("sums.json").exists()
     insert("new", page, "other")

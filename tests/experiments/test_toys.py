@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 
-from experiments import gradient_variance, linear_gaussian, lorenz, toy_posterior
+from experiments import gradient_variance, linear_gaussian, lorenz, roughness, toy_posterior
 from experiments.kalman import smooth
 from experiments.lorenz_model import Lorenz, times
 from experiments.neighbours import knn_kl
@@ -42,6 +42,28 @@ def test_the_divergence_of_two_normal_laws_is_near_its_closed_form() -> None:
     # Where the second law has no samples the estimate is too low, never too high: .41 for the closed form's .79.
     other = 3.0 * (-np.log(1.5) + (1.5**2 + 0.3**2) / 2.0 - 0.5)
     assert 0.25 < knn_kl(second, first) < other
+
+
+def test_a_path_of_the_exact_posterior_is_as_rough_as_the_process_and_has_the_smoothers_law() -> None:
+    when, seen = np.array([0.5, 1.1]), np.array([0.6, -0.4])
+    times = np.linspace(0.0, 1.5, 301)
+    paths = np.array([roughness.exact_path(when, seen, times, seed) for seed in range(400)])
+    quadratic = np.square(np.diff(paths, axis=1)).sum() / (400 * 1.5 * roughness.SIGMA**2)
+    assert abs(quadratic - 1.0) < 0.03  # 120,000 squares: a deviation is .004, the drift's share .002 to .02
+    known = smooth(
+        np.union1d(times, when),
+        np.where(
+            np.isin(np.union1d(times, when), when), np.interp(np.union1d(times, when), when, seen), np.nan
+        ),
+        theta=roughness.THETA,
+        sigma=roughness.SIGMA,
+        error=roughness.NOISE,
+    )
+    at = np.isin(np.union1d(times, when), times)
+    z = (paths.mean(0) - known.mean[at]) / (known.std[at] / 20.0)
+    # Five standard errors at 301 dependent times, and the deviation within five of its own: one in ten thousand.
+    assert np.abs(z).max() < 5.0
+    assert np.abs(paths.std(0) / known.std[at] - 1.0).max() < 5.0 / np.sqrt(800.0)
 
 
 @pytest.mark.parametrize("steps", [1, 9, 40])
@@ -88,7 +110,9 @@ def test_the_estimators_have_one_mean() -> None:
     weights = gradient_variance.initial_weights(7, 0)
     with torch.no_grad():
         weights["outer"].normal_(generator=torch.Generator().manual_seed(0))
-        values = [gradient_variance.elbo(weights, name, plan, 4000, 1) for name in gradient_variance.ESTIMATORS]
+        values = [
+            gradient_variance.elbo(weights, name, plan, 4000, 1) for name in gradient_variance.ESTIMATORS
+        ]
         for other in values[1:]:
             difference = values[0] - other
             assert abs(difference.mean()) < 5.0 * difference.std() / 4000**0.5 + 1e-4
@@ -121,6 +145,11 @@ TINY = {
         toy_posterior,
         toy_posterior.Plan(iterations=2, laplace_iterations=2, batch=2, hidden=4, steps=40, paths=50),
         "gap, nats per observation",
+    ),
+    "roughness": (
+        roughness,
+        roughness.Plan(steps=2, series=20, held_out=3, fine=2),
+        "quadratic variation / ∫σ²dt",
     ),
     "lorenz": (
         lorenz,
