@@ -4,10 +4,10 @@ dx = 10 (y - x) dt + .15 dW, dy = (x (28 - z) - y) dt + .15 dW, dz = (x y - 8/3 
 normal starts, normalised over all paths and times, then observed every .025 with a normal error of .01.
 
 The architecture is torchsde's example at the paper's sizes: a GRU of width 100 reads the observations
-backwards and leaves a context of size 1 at each, latent state of size 4, networks of width 100 for both drifts
-and for the diffusion of every dimension, a linear decoder. Two things are ours: q(z0) is made of the GRU's
-state and not of the context, which for a single number would tie the mean of z0 to a line; and the posterior's
-drift is f_p + σ u with a network for u, so that what the data say of q teaches the prior.
+backwards and leaves a context of size 1 at each, latent state of size 4, networks of width 100 for both
+drifts and for the diffusion of every dimension, a linear decoder. Two things are ours: q(z0) is made of the
+GRU's state and not of the context, which for a single number would tie the mean of z0 to a line; and the
+posterior's drift is f_p + σ u with a network for u, so that what the data say of q teaches the prior.
 """
 
 from __future__ import annotations
@@ -122,8 +122,8 @@ class Lorenz(nn.Module):
     def elbo(
         self, observed: Tensor, *, dt: float, seed: int, weight: float = 1.0, at_start: bool = True
     ) -> Tensor:
-        """(batch,) of observations (times, batch, 3), sticking the landing. They may be fewer than all, and of
-        any window: nothing here depends on time but p(z0), which counts only `at_start`.
+        """(batch,) of observations (times, batch, 3), sticking the landing. They may be fewer than all, and
+        of any window: nothing here depends on time but p(z0), which counts only `at_start`.
         """
         q = self.encode(observed)
         noise = torch.randn(q.mean.shape, generator=torch.Generator().manual_seed(derive_seed(seed, 0)))

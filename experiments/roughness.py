@@ -1,4 +1,4 @@
-"""Are the learned paths too smooth? Quadratic variation of posterior paths against the process behind the data.
+"""Are learned paths too smooth? Quadratic variation of posterior paths against the process behind the data.
 
     python -m experiments.roughness --seeds 0 --out runs/roughness
 
@@ -134,7 +134,8 @@ def exact_path(when: np.ndarray, observed: np.ndarray, times: np.ndarray, seed: 
 
 def table(plan: Plan, results: list[dict[str, Any]]) -> list[str]:
     lines = [
-        "| seed | quadratic variation / ∫σ²dt | 5 to 95 % of series | bar .8 to 1.25 | gap, nats per observation |",
+        "| seed | quadratic variation / ∫σ²dt | 5 to 95 % of series | bar .8 to 1.25 "
+        "| gap, nats per observation |",
         "|---" * 5 + "|",
     ]
     for number, row in enumerate(results):

@@ -11,8 +11,8 @@ iterations (Li, Wong, Chen & Duvenaud 2020; torchsde's example `latent_sde`). Tw
               posterior is a Kalman smoother, and log p(x) - ELBO a number, in nats per observation
 
 Published are 5,000 iterations at batch 512, `--iterations 5000 --laplace-iterations 5000 --batch 512`; the
-defaults are smaller, for one core and some minutes. The gap has three parts:
-Euler's chain is not the process, q's steps keep the prior's noise, and the network is not the posterior drift.
+defaults are smaller, for one core and some minutes. The gap has three parts: Euler's chain is not the
+process, q's steps keep the prior's noise, and the network is not the posterior drift.
 `experiments/ornstein_uhlenbeck.py` measures the gap of an amortised model on held-out series.
 """
 

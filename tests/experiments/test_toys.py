@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def test_the_divergence_of_two_normal_laws_is_near_its_closed_form() -> None:
     closed = 3.0 * (np.log(1.5) + (1.0 + 0.3**2) / (2.0 * 1.5**2) - 0.5)
     assert abs(knn_kl(first, second) - closed - 0.024) < 0.095
     assert abs(knn_kl(first, rng.normal(size=(5000, 3)))) < 0.095
-    # Where the second law has no samples the estimate is too low, never too high: .41 for the closed form's .79.
+    # Where the second law has no samples the estimate is too low: .41 for the closed form's .79.
     other = 3.0 * (-np.log(1.5) + (1.5**2 + 0.3**2) / 2.0 - 0.5)
     assert 0.25 < knn_kl(second, first) < other
 
@@ -61,7 +62,7 @@ def test_a_path_of_the_exact_posterior_is_as_rough_as_the_process_and_has_the_sm
     )
     at = np.isin(np.union1d(times, when), times)
     z = (paths.mean(0) - known.mean[at]) / (known.std[at] / 20.0)
-    # Five standard errors at 301 dependent times, and the deviation within five of its own: one in ten thousand.
+    # Five standard errors at 301 dependent times, and the deviation within five of its own: 1 in 10,000.
     assert np.abs(z).max() < 5.0
     assert np.abs(paths.std(0) / known.std[at] - 1.0).max() < 5.0 / np.sqrt(800.0)
 
@@ -84,7 +85,7 @@ def test_with_the_posterior_of_continuous_time_the_variance_is_of_second_order_i
     # Both spreads come from the same 2,000 paths; over seeds the orders have stayed within 1.85 to 2.02.
     found = linear_gaussian.rows(2000)
     ratios = [row["continuous"]["drift"] / row["plain"]["drift"] for row in found]
-    for coarse, fine in zip(ratios, ratios[1:], strict=False):
+    for coarse, fine in itertools.pairwise(ratios):
         assert 1.7 < np.log2(coarse / fine) < 2.3
 
 
