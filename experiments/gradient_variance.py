@@ -107,8 +107,8 @@ def initial_weights(hidden: int, seed: int) -> dict[str, Tensor]:
     def uniform(*shape: int) -> Tensor:
         return (2.0 * torch.rand(*shape, generator=generator) - 1.0) / math.sqrt(3.0)
 
-    # The posterior's drift grows a hundredfold within a tenth before an observation: units that switch
-    # within about a tenth, at times spread over the span, are near it; units that hardly see the time are not.
+    # The posterior's drift grows a hundredfold within a tenth before an observation: units that switch within
+    # about a tenth, at times spread over the span, are near it; units that hardly see the time are not.
     inner = uniform(3, hidden)
     inner[:2] = 10.0 * torch.randn(2, hidden, generator=generator)
     centre = SPAN * torch.rand(hidden, generator=generator)
