@@ -4,7 +4,8 @@ Prior z0 ~ N(0, v), z_{k+1} = (1 - ah) z_k + σ √h ε, observed at the end: x 
 is a chain again, with a contracted noise (`latentsde.girsanov.BridgedPathKL`), and given it every path has
 the same ELBO, the log-evidence, and sticking the landing's gradients of single paths are zero up to rounding.
 The posterior drift of continuous time is not this chain's: with it the variance is O(h²) of that without
-sticking the landing. Parameters are an amount δ (1 + z) added to the drift, and mean and log-deviation of q(z0).
+sticking the landing. Parameters are an amount δ (1 + z) added to the drift, and mean and log-deviation of
+q(z0).
 """
 
 from __future__ import annotations

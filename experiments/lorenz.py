@@ -55,9 +55,9 @@ BAR = PUBLISHED["latent SDE (Li et al. 2020)"]
 
 @dataclass(frozen=True)
 class Plan:
-    iterations: int = 6000
+    iterations: int = 5000
     short: int = 1500
-    grow: int = 5000
+    grow: int = 4300
     series: int = 1024
     batch: int = 64
     hidden: int = 100
