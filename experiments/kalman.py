@@ -1,6 +1,6 @@
-"""The exact posterior of an Ornstein-Uhlenbeck process seen at single times: Kalman filter, RTS smoother.
+"""The exact posterior of an Ornstein-Uhlenbeck process seen at single times: smoother, and as an SDE.
 
-dz = -θ z dt + σ dW from its stationary law, x_i = z(t_i) + s ε (Rauch, Tung & Striebel 1965). All by exact
+dz = -θ z dt + σ dW from its stationary law, x_i = z(t_i) + s ε (Rauch, Tung & Striebel 1965). By exact
 transitions: there is no step.
 """
 
@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
+from torch.distributions import Normal
 
 
 @dataclass(frozen=True)
@@ -43,3 +46,44 @@ def smooth(times: np.ndarray, observed: np.ndarray, *, theta: float, sigma: floa
         mean[k] += gain * (mean[k + 1] - ahead_mean[k + 1])
         variance[k] += gain**2 * (variance[k + 1] - ahead_variance[k + 1])
     return Smoothed(float(total), mean, np.sqrt(variance))
+
+
+class ExactPosterior:
+    """The posterior as an SDE: f = -θ z + σ² d/dz log p(what is observed later | z), at the times of a grid.
+
+    The message p(later | z) is exp(-½ J z² + H z) up to a factor, J and H by the backward information filter.
+    `h` is the prior's drift.
+    """
+
+    noise_type, sde_type, additive = "diagonal", "ito", True
+
+    def __init__(
+        self, times: np.ndarray, observed: np.ndarray, *, theta: float, sigma: float, error: float
+    ) -> None:
+        self.theta, self.sigma, self.dt = theta, sigma, float(times[1] - times[0])
+        precision, shift = np.zeros(len(times)), np.zeros(len(times))
+        decay = np.exp(-theta * self.dt)
+        spread = sigma**2 / (2.0 * theta) * (1.0 - decay**2)
+        for k in reversed(range(1, len(times))):
+            seen = np.isfinite(observed[k])
+            ahead = precision[k] + (error**-2 if seen else 0.0)
+            towards = shift[k] + (observed[k] / error**2 if seen else 0.0)
+            shrink = 1.0 + spread * ahead
+            precision[k - 1], shift[k - 1] = decay**2 * ahead / shrink, decay * towards / shrink
+        self.precision, self.shift = torch.from_numpy(precision), torch.from_numpy(shift)
+
+    def start(self) -> Normal:
+        """q(z0), the time 0 being without an observation of its own."""
+        precision = self.precision[:1] + 2.0 * self.theta / self.sigma**2
+        return Normal((self.shift[:1] / precision).float(), precision.rsqrt().float())
+
+    def f(self, t: Tensor, y: Tensor) -> Tensor:
+        k = torch.round(t / self.dt).long()
+        control = self.sigma**2 * (self.shift[k] - self.precision[k] * y)
+        return self.h(t, y) + control.to(y.dtype)
+
+    def g(self, t: Tensor, y: Tensor) -> Tensor:
+        return torch.full_like(y, self.sigma)
+
+    def h(self, t: Tensor, y: Tensor) -> Tensor:
+        return -self.theta * y
