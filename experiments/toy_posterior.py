@@ -169,7 +169,8 @@ def one(plan: Plan, seed: int) -> dict[str, Any]:
 def table(plan: Plan, results: list[dict[str, Any]]) -> list[str]:
     lines = [
         "| seed | log p(x), exact | ELBO | gap, nats per observation | bar "
-        "| gap of the exact drift on the same steps | q's mean, off by | q's std / exact: least, median, most |",
+        "| gap of the exact drift on the same steps | q's mean, off by "
+        "| q's std / exact: least, median, most |",
         "|---" * 8 + "|",
     ]
     for number, row in enumerate(result["normal"] for result in results):
