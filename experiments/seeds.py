@@ -112,8 +112,8 @@ def circumstances(plan: Any, rows: Sequence[dict[str, Any]]) -> str:
     numbers = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in asdict(plan).items())
     durations = ", ".join(f"{row['duration_seconds']:.0f}" for row in rows)
     return (
-        f"Plan: {numbers}. Seeds {', '.join(str(row['seed']) for row in rows)}; {last['machine']['cpu']}, one "
-        f"thread; torch {last['versions']['torch']}; {durations} s."
+        f"Plan: {numbers}. Seeds {', '.join(str(row['seed']) for row in rows)}; {last['machine']['cpu']}, "
+        f"one thread; torch {last['versions']['torch']}; {durations} s."
     )
 
 

@@ -46,7 +46,7 @@ class LatentSDEProgram:
             independent normal for each element: `name.parameter.loc` and `.scale` in the store, beginning at
             the parameter's value.
         sticking_the_landing: for path, start and parameters under priors alike.
-        hidden_share: of the values hidden from the recognition network in the guide; as `TrainingConfig.hidden_share` does.
+        hidden_share: of the values hidden from the recognition network in the guide.
 
     Sites: `name.z0` (B, L); `name.z` (B, 1 + T, L), at `config.start` and the rows' times; the factors
     `name.z_kl` and `name.observations`, (B,), in scaled units; `name.parameter` for every prior. The plate is
