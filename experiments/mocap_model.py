@@ -25,6 +25,7 @@ from latentsde.brownian import derive_seed, standard_normal
 
 GIVEN, FEATURES, LATENT, CONTEXT, HIDDEN = 3, 50, 6, 3, 30
 DT = 0.1  # model time between two frames, and the solver's step
+FLOOR = 1e-3  # of the diffusion: a sigmoid underflows, and u = (f_q - f_p)/σ with it
 SCALE = 5.8  # degrees: the deviation of the training frames, by which encoder and decoder count
 
 
@@ -38,7 +39,7 @@ class Loss:
 
 
 class Diffusion(nn.Module):
-    """σ_i(z_i) in (0, 1): a net 1-30-1 and a sigmoid for each dimension, (..., 6) -> (..., 6)."""
+    """σ_i(z_i) in (.001, 1): a net 1-30-1 and a sigmoid for each dimension, (..., 6) -> (..., 6)."""
 
     def __init__(self, logit: float) -> None:
         super().__init__()
@@ -51,7 +52,7 @@ class Diffusion(nn.Module):
         states = z.reshape(-1, LATENT, 1).transpose(0, 1)
         hidden = softplus(torch.baddbmm(self.inner_bias.unsqueeze(1), states, self.inner.unsqueeze(1)))
         logit = torch.bmm(hidden, self.outer.unsqueeze(-1)).squeeze(-1).t() + self.logit
-        return torch.sigmoid(logit).view_as(z)
+        return (FLOOR + (1.0 - FLOOR) * torch.sigmoid(logit)).view_as(z)
 
 
 class MocapModel(nn.Module):

@@ -19,7 +19,7 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from experiments.mocap_model import GIVEN, SCALE, MocapModel
 from latentsde.brownian import derive_seed
+from latentsde.errors import InputError
 from latentsde.files import write_whole
 
 Score = Callable[[MocapModel], float]
@@ -138,6 +139,8 @@ def train(
     state |= {"best_iteration": 0, "history": []}
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True)
+        if saved["recipe"] != asdict(recipe):
+            raise InputError(f"{checkpoint} is of another recipe; choose another --out, or remove it")
         model.load_state_dict(saved["model"])
         averaged.load_state_dict(saved["averaged"])
         optimizer.load_state_dict(saved["optimizer"])
@@ -154,7 +157,8 @@ def train(
         if scored < state["best_score"]:
             state |= {"best_score": scored, "best_iteration": iteration + 1}
             state["best"] = copy.deepcopy(averaged.state_dict())
-        content = {"model": model.state_dict(), "averaged": averaged.state_dict(), "state": state}
+        content = {"recipe": asdict(recipe), "model": model.state_dict(), "state": state}
+        content["averaged"] = averaged.state_dict()
         content["optimizer"] = optimizer.state_dict()
         write_whole(checkpoint, lambda file, content=content: torch.save(content, file))
         say(f"{iteration + 1:6d}  {state['seconds']:6.0f} s  loss {loss:8.3f}  validation {scored:7.3f}")
@@ -185,8 +189,9 @@ def _step(
         group["lr"] = recipe.learning_rate * min(1.0, (iteration + 1) / 50) * (0.025 + 0.975 * cosine)
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
-    clip_grad_norm_(model.parameters(), recipe.clip)
-    optimizer.step()
+    # A step whose gradient overflows is left out; the next has another window and another path.
+    if math.isfinite(float(clip_grad_norm_(model.parameters(), recipe.clip))):
+        optimizer.step()
     return float(loss.detach())
 
 
