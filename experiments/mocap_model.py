@@ -103,6 +103,8 @@ class MocapModel(nn.Module):
     def _paths(self, given: Tensor, frames: int, seed: int, *, divergence: bool) -> Any:
         code = self.encoder(given.flatten(1) / SCALE)
         mean, log_std, context = code.split([LATENT, LATENT, CONTEXT], dim=-1)
+        # Far below the rounding of the mean the density at the sample would be noise.
+        log_std = log_std.clamp(-6.0, 3.0)
         z0 = mean + log_std.exp() * standard_normal(mean.shape, seed=derive_seed(seed, 0))
         prior_mean, prior_log_std = self.prior_initial.chunk(2)
         # Sticking the landing: the posterior's density at the sample, its parameters detached.
