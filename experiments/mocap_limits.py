@@ -1,0 +1,124 @@
+"""What three frames tell of the next 247: motion capture without a neural network.
+
+    python -m experiments.mocap_limits --root DATA
+
+Printed for every test and validation sequence: its pace beside the training sequences' (the angle that its
+two leading principal components pass in a frame), the error of the training window that fits its future best,
+chosen with hindsight, of the one whose first three frames are nearest, and of kernel ridge regression from mean
+and velocity of three frames to all that follows, the kernel's width and the ridge chosen by leaving training
+sequences out. Windows are all 250 frames of a training sequence, at their own pace or also played at .85, .92
+and 1.08 of it. Protocol and data as in `experiments.mocap`, but for the horizon.
+"""
+
+from __future__ import annotations
+
+import argparse
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from experiments.mocap import read
+from experiments.mocap_model import FEATURES, GIVEN
+
+LENGTH, STEP, FOLDS = 250, 3, 4
+WIDTHS, RIDGES, VELOCITY = (1e-4, 3e-4, 1e-3), (0.1, 1.0), 3.0
+
+
+def angles_per_frame(sequences: np.ndarray, components: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """(N,) radians: how fast the state goes round in the plane of the two leading components."""
+    plane = (sequences - mean) @ components.T
+    plane = plane / plane.std((0, 1))
+    turned = np.unwrap(np.arctan2(plane[..., 1], plane[..., 0]), axis=1)
+    return np.abs(turned[:, -1] - turned[:, 0]) / (sequences.shape[1] - 1)
+
+
+def played(sequences: np.ndarray, pace: float) -> np.ndarray:
+    """The sequences at another pace, by linear interpolation: (N, T / pace, 50)."""
+    at = np.arange(int((sequences.shape[1] - 1) / pace) + 1) * pace
+    before = np.minimum(at.astype(int), sequences.shape[1] - 2)
+    share = (at - before)[None, :, None]
+    return sequences[:, before] * (1.0 - share) + sequences[:, before + 1] * share
+
+
+def windows(sequences: np.ndarray, paces: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """(M, LENGTH, 50) and (M,) which sequence each is of."""
+    found, origin = [], []
+    for pace in paces:
+        whole = played(sequences, pace)
+        for start in range(0, whole.shape[1] - LENGTH + 1, STEP):
+            found.append(whole[:, start : start + LENGTH])
+            origin.append(np.arange(len(sequences)))
+    return np.concatenate(found), np.concatenate(origin)
+
+
+def described(windows: np.ndarray) -> np.ndarray:
+    """(M, 100): mean and velocity of the first three frames."""
+    first = windows[:, :GIVEN]
+    return np.concatenate([first.mean(1), VELOCITY * (first[:, 2] - first[:, 0])], axis=1)
+
+
+def regress(
+    known: np.ndarray, answers: np.ndarray, asked: np.ndarray, width: float, ridge: float
+) -> np.ndarray:
+    scale = np.sqrt(known.var(0).sum() / 2000.0)
+
+    def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        squares = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2.0 * a @ b.T
+        return np.exp(-width * squares / scale**2)
+
+    mean = answers.mean(0)
+    weights = np.linalg.solve(kernel(known, known) + ridge * np.eye(len(known)), answers - mean)
+    return mean + kernel(asked, known) @ weights
+
+
+def chosen(known: np.ndarray, answers: np.ndarray, origin: np.ndarray) -> tuple[float, float]:
+    """Width and ridge of the least error on training sequences left out."""
+
+    def error(width: float, ridge: float) -> float:
+        parts = []
+        for fold in range(FOLDS):
+            left = origin % FOLDS == fold
+            told = regress(known[~left], answers[~left], known[left], width, ridge)
+            parts.append(((told - answers[left]) ** 2).mean())
+        return float(np.mean(parts))
+
+    return min(product(WIDTHS, RIDGES), key=lambda pair: error(*pair))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--root", type=Path, required=True, help="directory that holds mocap35/")
+    asked = parser.parse_args()
+    data = {name: part.double().numpy() for name, part in read(asked.root).items()}
+    train = data["train"]
+    mean = train.reshape(-1, FEATURES).mean(0)
+    components = np.linalg.svd(train.reshape(-1, FEATURES) - mean, full_matrices=False)[2][:2]
+    paces = angles_per_frame(train, components, mean)
+    print(f"training sequences: {1e3 * paces.min():.1f} to {1e3 * paces.max():.1f} mrad a frame")
+    print(
+        "| sequence | mrad a frame | best window, with hindsight | nearest window | regression | and slower |"
+    )
+    print("|---" * 6 + "|")
+    own, origin = windows(train, (1.0,))
+    slower, origin_slower = windows(train, (0.85, 0.92, 1.0, 1.08))
+    predictions = {}
+    for name, (found, of) in {"own": (own, origin), "slower": (slower, origin_slower)}.items():
+        known, answers = described(found), found[:, GIVEN:].reshape(len(found), -1)
+        predictions[name] = (known, answers, *chosen(known, answers, of))
+    for part in ("test", "validation"):
+        turned = angles_per_frame(data[part], components, mean)
+        for k, sequence in enumerate(data[part]):
+            truth = sequence[GIVEN:LENGTH].reshape(-1)
+            errors = ((own[:, GIVEN:].reshape(len(own), -1) - truth) ** 2).mean(1)
+            near = ((own[:, :GIVEN] - sequence[:GIVEN]) ** 2).sum((1, 2)).argmin()
+            told = [regress(*p[:2], described(sequence[None]), *p[2:])[0] for p in predictions.values()]
+            cells = [errors.min(), errors[near], *(((t - truth) ** 2).mean() for t in told)]
+            numbers = " | ".join(f"{cell:.1f}" for cell in cells)
+            print(f"| {part} {k + 1} | {1e3 * turned[k]:.1f} | {numbers} |")
+
+
+if __name__ == "__main__":
+    main()
