@@ -5,9 +5,9 @@
 Printed for every test and validation sequence: its pace beside the training sequences' (the angle that its
 two leading principal components pass in a frame), the error of the training window that fits its future best,
 chosen with hindsight, of the one whose first three frames are nearest, and of kernel ridge regression from
-mean and velocity of three frames to all that follows, the kernel's width and the ridge chosen by leaving training
-sequences out. Windows are all 250 frames of a training sequence, at their own pace or also played at .85, .92
-and 1.08 of it. Protocol and data as in `experiments.mocap`, but for the horizon.
+mean and velocity of three frames to all that follows, the kernel's width and the ridge chosen by leaving
+training sequences out. Windows are all 250 frames of a training sequence, at their own pace or also played at
+.85, .92 and 1.08 of it. Protocol and data as in `experiments.mocap`, but for the horizon.
 """
 
 from __future__ import annotations
