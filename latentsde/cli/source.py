@@ -104,7 +104,7 @@ def series_of_fit(run: Path) -> IrregularSeries:
 def series_of_file(run: Path, path: Path) -> IrregularSeries:
     """Other series for the run's model, from a file with the columns of the fit's."""
     section, period = _section(run)
-    series = _read(path, section, period)
+    series = _read(path, section, period, follow_up=False)  # predictions do not ask for its end
     if (series.origins.dtype.kind == "M") != section["dates"]:
         kinds = ("dates", "numbers") if section["dates"] else ("numbers", "dates")
         raise InputError(
@@ -159,7 +159,9 @@ def _section(run: Path) -> tuple[dict[str, Any], float | None]:
     return section, period
 
 
-def _read(path: Path, section: dict[str, Any], period: float | None) -> IrregularSeries:
+def _read(
+    path: Path, section: dict[str, Any], period: float | None, *, follow_up: bool = True
+) -> IrregularSeries:
     series = IrregularSeries.from_file(
         path,
         id=section["id"],
@@ -170,7 +172,7 @@ def _read(path: Path, section: dict[str, Any], period: float | None) -> Irregula
         origin=section["origin"],
         static_levels={name: (low, high) for name, (low, high) in section["static_levels"].items()},
         categories=section.get("categories", {}),
-        follow_up=section.get("follow_up"),
+        follow_up=section.get("follow_up") if follow_up else None,
         to_fit=False,
     )
     if section.get("origin_date") is not None and series.origins.dtype.kind == "M":

@@ -26,9 +26,13 @@ def read_classes(
     column = table.frame[name]
     numbers = plain_numbers(column)
     text = as_text(column)
+    if levels is not None and len(set(levels)) < len(levels):
+        raise InputError(f"the classes of '{name}' are named twice: {', '.join(levels)}; name each once")
     if numbers is None:
         numbers, wrong = text_to_numbers(text)
-        numeric = not wrong.any()
+        # Classes whose names only look like numbers, such as '01', are known by their names.
+        named = levels is not None and set(text[text.notna()]) <= set(levels)
+        numeric = not (wrong.any() or named)
     else:
         numeric = True
     if numeric:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from latentsde.brownian import derive_seed
 from latentsde.data import Batch, IrregularSeries, collate
-from latentsde.models import SeriesModel
+from latentsde.models import LatentSDE, SeriesModel
 
 _ROWS_AT_ONCE = 1024  # sample paths solved together
 _WEIGHTS = 14  # label of the stream of these samples
@@ -52,6 +52,8 @@ def log_likelihood(
     Memory does not grow with `samples`. A series' estimate does not depend on the others beyond rounding.
     """
     device = next(model.parameters()).device
+    # Weights are of whole paths: of a posterior given by its marginals, too, by simulation.
+    estimate_of = model.simulated_elbo if isinstance(model, LatentSDE) else model.elbo
     at_once = min(samples, 100)
     width = max(1, _ROWS_AT_ONCE // at_once)
     columns: list[np.ndarray] = []
@@ -61,8 +63,10 @@ def log_likelihood(
         moments = _Moments(len(batch))
         for part, first in enumerate(range(0, samples, at_once)):
             count = min(at_once, samples - first)
-            bound = model.elbo(batch, seed=derive_seed(seed, _WEIGHTS, part), samples=count)
+            bound = estimate_of(batch, seed=derive_seed(seed, _WEIGHTS, part), samples=count)
             moments.add(bound.log_weights.double().cpu())
+            if bound.log_weights.shape[1] < count:  # no latent randomness: one weight, the likelihood itself
+                break
         shift = jacobian(model, batch).cpu()
         estimate, error, elbo, effective = moments.summary()
         observed = batch.mask.sum((1, 2)).cpu()

@@ -45,8 +45,10 @@ class ELBO:
     def importance_weighted(self) -> Tensor:
         """(B,) the tighter bound log mean_k exp(log_weights_k) (Burda, Grosse & Salakhutdinov 2016, equation
         8): the log-likelihood itself for infinitely many samples.
+
+        Without a gradient, as that of several samples that stick the landing is biased (Tucker et al. 2019).
         """
-        return torch.logsumexp(self.log_weights, 1) - math.log(self.log_weights.shape[1])
+        return torch.logsumexp(self.log_weights.detach(), 1) - math.log(self.log_weights.shape[1])
 
 
 def hide(batch: Batch, share: float, *, seed: int) -> Batch:

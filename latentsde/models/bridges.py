@@ -9,9 +9,10 @@ An exact smoother of this chain (`latentsde.models.messages`) has its marginals 
 with their rates: for a linear-Gaussian model they are the true posterior's, and near observations and short
 gaps what a diffusion allows. A network then bends mean and log-deviation between the knots by
 
-    r (1 - r) gap² / (1 + gap) · network(states, r, gap),     r from 0 to 1 across the interval,
+    r (1 - r) (gap / (1 + gap))² · network(states, r, gap),     r from 0 to 1 across the interval,
 
-which vanishes at the knots, and there leaves the drift finite.
+which vanishes at the knots, leaves the drift finite there, and stays bounded across gaps longer than any that
+was trained on.
 """
 
 from __future__ import annotations
@@ -167,10 +168,11 @@ class Bridges(nn.Module):
         hidden = torch.tanh(condition + self.place(torch.cat([share, gap, torch.log1p(gap)], dim=-1)))
         bend = self.bend(hidden)
         bend_slope = nn.functional.linear((1.0 - hidden.square()) * self.place.weight[:, 0], self.bend.weight)
-        scale = gap / (1.0 + gap)
-        weight, weight_rate = share * (1.0 - share) * gap * scale, (1.0 - 2.0 * share) * scale
+        scale = (gap / (1.0 + gap)).square()
+        scale_rate = gap / (1.0 + gap).square()  # of time: a change of `share` is one of time over the gap
+        weight, weight_rate = share * (1.0 - share) * scale, (1.0 - 2.0 * share) * scale_rate
         by_mean, by_log = (weight * bend).chunk(2, dim=-1)
-        rate = weight_rate * bend + share * (1.0 - share) * scale * bend_slope
+        rate = weight_rate * bend + share * (1.0 - share) * scale_rate * bend_slope
         mean_rate, log_rate = rate.chunk(2, dim=-1)
         return Marginal(
             marginal.mean + by_mean,

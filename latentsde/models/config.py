@@ -121,6 +121,10 @@ class LatentSDEConfig(SeriesConfig):
             raise InputError(f"diffusion must be 'constant' or 'state', got '{self.diffusion}'")
         if self.posterior not in ("control", "marginals"):
             raise InputError(f"posterior must be 'control' or 'marginals', got '{self.posterior}'")
+        if self.min_diffusion >= self.max_diffusion:
+            raise InputError(
+                f"min_diffusion {self.min_diffusion:g} must be below max_diffusion {self.max_diffusion:g}"
+            )
         if self.posterior == "marginals" and self.observation_times != "given":
             raise InputError(
                 "observation times are data only along a simulated path; leave observation_times at 'given', "

@@ -23,6 +23,7 @@ from .config import SeriesConfig
 from .initial import LearnedStart
 from .markov_chain import MarkovChain
 from .paths import Paths
+from .pyro_store import check_parameters
 from .rows import chain, pick
 from .series_model import SeriesModel
 
@@ -49,6 +50,7 @@ class DeepMarkov(SeriesModel):
     def model(self, batch: Batch, seed: int | None = None, seen: Batch | None = None) -> None:
         """The Pyro program of prior and likelihood; only the guide reads `seed` and `seen`."""
         pyro.module(self.name, self)
+        check_parameters(self.name, self)
         self._generate(batch)
 
     def guide(self, batch: Batch, seed: int | None = None, seen: Batch | None = None) -> None:
@@ -58,6 +60,7 @@ class DeepMarkov(SeriesModel):
         as in `elbo`.
         """
         pyro.module(self.name, self)
+        check_parameters(self.name, self)
         self._recognise(batch, seed, seen)
 
     def elbo(self, batch: Batch, *, seed: int, samples: int = 1, seen: Batch | None = None) -> ELBO:

@@ -38,7 +38,7 @@ class Diffusion(nn.Module):
     def __init__(self, config: LatentSDEConfig, *, width: int = 16, initial: float = 0.5) -> None:
         super().__init__()
         self.low, self.high = config.min_diffusion, config.max_diffusion
-        share = (initial - self.low) / (self.high - self.low)
+        share = min(max((initial - self.low) / (self.high - self.low), 0.05), 0.95)
         self.bias = nn.Parameter(torch.logit(torch.full((config.latent,), share)))
         self.depends_on_state = config.diffusion == "state"
         if self.depends_on_state:

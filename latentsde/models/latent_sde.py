@@ -37,6 +37,7 @@ from .messages import Message
 from .paths import Paths
 from .posterior import Encoding, PosteriorSDE
 from .prediction import paths
+from .rows import without_empty_rows
 from .series_model import SeriesModel
 
 
@@ -69,6 +70,9 @@ class LatentSDE(SeriesModel):
 
     def encode(self, batch: Batch) -> Encoding:
         """q(z0) and the context of a batch."""
+        if self.bridges is None:
+            # As a prediction is shown them. Marginals have a knot at every row, seen or not.
+            batch = without_empty_rows(batch)
         values, times, extra = self.rows(batch)
         if self.bridges is None:
             states = self.encoder(values, batch.mask, times, batch.lengths, extra)
@@ -76,7 +80,7 @@ class LatentSDE(SeriesModel):
             reading = self.bridges.read(values, batch.mask, times, batch.lengths, extra)
             states = reading.states
         some = (batch.lengths > 0).unsqueeze(-1).to(states.dtype)
-        known = torch.cat([states[:, 0] * some, times[:, :1], batch.static], dim=-1)
+        known = torch.cat([states[:, 0] * some, times[:, :1] * some, batch.static], dim=-1)
         start = self.initial.posterior(known)
         if self.bridges is None:
             return Encoding(*start, Context(times, self.summary(states), batch.lengths), batch.static)
@@ -172,8 +176,13 @@ class LatentSDE(SeriesModel):
     @torch.no_grad()
     def prior_paths(self, static: Tensor, ids: Tensor, queries: Tensor, *, samples: int, seed: int) -> Paths:
         mean, std = (x.expand(len(static), -1) for x in self.initial.prior(static))
-        width = self.control.inputs if self.bridges is None else self.bridges.inputs
-        summaries = static.new_ones(len(static), 1, width)  # of nothing ahead, so that any finite one will do
-        nothing = Context(static.new_zeros(len(static), 1), summaries, torch.zeros_like(ids))
         observed = torch.zeros(len(static), 1, dtype=torch.float64, device=static.device)
-        return paths(self, Encoding(mean, std, nothing, static), observed, ids, queries, samples, seed)
+        code = Encoding(mean, std, self.nothing_ahead(static), static)
+        return paths(self, code, observed, ids, queries, samples, seed)
+
+    def nothing_ahead(self, static: Tensor) -> Context:
+        """The context of series without an observation, static (B, C): their posterior SDE is the prior."""
+        width = self.control.inputs if self.bridges is None else self.bridges.inputs
+        summaries = static.new_ones(len(static), 1, width)  # of nothing, so that any finite one will do
+        lengths = torch.zeros(len(static), dtype=torch.int64, device=static.device)
+        return Context(static.new_zeros(len(static), 1), summaries, lengths)

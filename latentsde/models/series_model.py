@@ -70,9 +70,10 @@ class SeriesModel(nn.Module, ABC):
         """The bound on the log-likelihood of every series, estimated with `samples` posterior samples each;
         the log-likelihood itself, with KLs of 0, for a model without latent randomness.
 
-        The likelihood of all of `batch` is counted. The model is told what is `seen` of it, by default all: q
-        is any function of the data, so the bound holds, and a model that is shown less learns to do with less
-        (see `hide` and `hide_after` in `latentsde.models.bound`).
+        The likelihood of all of `batch` is counted. The model is told what is `seen` of it, by default all:
+        q is any function of the data, so the bound holds, and a model shown less learns to do with less.
+        `seen` has the rows of `batch`, some of their values taken out: see `hide` and `hide_after` in
+        `latentsde.models.bound`.
         """
 
     @abstractmethod

@@ -10,7 +10,6 @@ import pyro
 import pyro.distributions as dist
 import torch
 from pyro import poutine
-from pyro.params import param_with_module_name
 from torch import Tensor, nn
 from torch.distributions import constraints
 
@@ -18,8 +17,7 @@ from ..brownian import derive_seed, standard_normal
 from ..data import Batch
 from ..models import LatentSDE
 from ..models.bound import hide
-from ..models.posterior import PosteriorSDE
-from ..nn import Context
+from ..models.pyro_store import check_parameters
 from .batching import drawn_seed
 from .landing import StickingTheLanding
 from .paths import prior_path
@@ -82,7 +80,7 @@ class LatentSDEProgram:
 
     def model(self, batch: Batch, seed: int | None = None, kl_weight: float = 1.0) -> None:
         """The prior and the likelihood of a batch."""
-        self._register()
+        self._register(kl_weight)
         values = {key: pyro.sample(f"{self.name}.{key}", self._prior(key)) for key in self.priors}
 
         def run(latent_sde: LatentSDE) -> None:
@@ -103,7 +101,7 @@ class LatentSDEProgram:
 
     def guide(self, batch: Batch, seed: int | None = None, kl_weight: float = 1.0) -> None:
         """The recognition network's posterior of a batch, and that of the parameters under priors."""
-        self._register()
+        self._register(kl_weight)
         values = {key: pyro.sample(f"{self.name}.{key}", self._posterior(key)) for key in self.priors}
         seed = drawn_seed() if seed is None else seed
 
@@ -132,19 +130,14 @@ class LatentSDEProgram:
 
         self._with(values, run)
 
-    def _register(self) -> None:
+    def _register(self, kl_weight: float) -> None:
         """The parameters in Pyro's store; ValueError where it holds another model's under this name, which
         an optimiser would then train in vain.
         """
+        if not kl_weight > 0.0:
+            raise ValueError(f"kl_weight must be above 0, got {kl_weight}: begin with a small one")
         pyro.module(self.name, self.latent_sde)
-        store: Any = pyro.get_param_store()
-        for key, value in self.latent_sde.named_parameters():
-            full = param_with_module_name(self.name, key)
-            if full in store and store[full].unconstrained() is not value:
-                raise ValueError(
-                    f"Pyro's parameter store holds other parameters under {self.name!r}: "
-                    "pyro.clear_param_store() first, or give this one another name"
-                )
+        check_parameters(self.name, self.latent_sde)
 
     @contextmanager
     def _series(self, batch: Batch) -> Iterator[None]:
@@ -216,7 +209,4 @@ class _SeriesNormal(dist.Normal):  # type: ignore[misc, unused-ignore]
 
 def _prior_of(latent_sde: LatentSDE, batch: Batch) -> Any:
     """The prior as an SDE: the posterior of series without an observation."""
-    none = torch.zeros_like(batch.lengths)
-    times = batch.values.new_zeros(len(batch), 1)
-    summaries = batch.values.new_zeros(len(batch), 1, latent_sde.control.inputs)
-    return PosteriorSDE(latent_sde, Context(times, summaries, none), batch.static)
+    return latent_sde.posterior_sde(latent_sde.nothing_ahead(batch.static), batch.static)

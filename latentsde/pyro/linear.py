@@ -133,6 +133,9 @@ class LinearSDEObservations(dist.TorchDistribution):
                 errors.append(error)
                 variances.append(variance)
         error, variance = (torch.stack(torch.broadcast_tensors(*x), -1) for x in (errors, variances))
+        some = (variance > 0).all(-1)
+        # Where there is none, the gradient of what is not returned must be finite as well.
+        variance = torch.where(variance > 0, variance, 1.0)
         terms = error.square() / variance + variance.log()
         count: Any = error.shape[-1]
         if self.observed is not None:
@@ -140,7 +143,7 @@ class LinearSDEObservations(dist.TorchDistribution):
             count = count.to(error.dtype).sum((-2, -1))
         total = -0.5 * (terms.sum(-1) + count * math.log(2.0 * math.pi))
         # Where a sampler tries absurd parameters and rounding leaves no variance.
-        return torch.where((variance > 0).all(-1), total, -torch.inf)
+        return torch.where(some, total, -torch.inf)
 
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
         """Of state and noise, from torch's default generator; masked components are sampled too."""

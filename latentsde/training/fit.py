@@ -12,7 +12,7 @@ import lightning.pytorch as pl
 from ..data import IrregularSeries
 from ..errors import InputError
 from ..files import write_json
-from ..models import SeriesModel, check_values, load_run, save_weights
+from ..models import LatentSDE, SeriesModel, check_values, load_run, save_weights
 from .checkpoints import BEST, FOLDER, LAST, Checkpoints, read_checkpoint, write_checkpoint
 from .config import TrainingConfig
 from .description import description, difference
@@ -177,6 +177,12 @@ def _check_data(
         check_values(part, model.config)
         if part.n_observed == 0:
             raise InputError(f"the {what} series hold no observed value; give more data to this part")
+    marginals = isinstance(model, LatentSDE) and model.config.posterior == "marginals"
+    if marginals and config.hidden_after is not None:
+        raise InputError(
+            "a posterior given by its marginals has none after the last observation; train with hidden_after "
+            "by simulation (posterior='control')"
+        )
     if len(series) < config.processes:
         raise InputError(
             f"{config.processes} processes cannot share {len(series)} training series; use fewer processes"

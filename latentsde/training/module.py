@@ -21,7 +21,6 @@ from ..brownian import derive_seed
 from ..data import IrregularSeries, collate
 from ..models import ELBO, SeriesModel
 from ..models.bound import hide, hide_after
-from ..models.rows import without_empty_rows
 from .config import TrainingConfig
 from .divergence import diverged
 from .schedule import Schedule
@@ -164,8 +163,6 @@ class SeriesTraining(pl.LightningModule):
         seen = batch if self.config.hidden_after is None else hide_after(batch, self.config.hidden_after)
         if hidden_share:
             seen = hide(seen, hidden_share, seed=derive_seed(seed, 2))
-        # A prediction is not told of rows without values either.
-        seen = without_empty_rows(seen)
         return self.model.elbo(batch, seed=seed, samples=self.config.samples, seen=seen)
 
 

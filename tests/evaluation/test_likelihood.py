@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import torch
 
+from latentsde.brownian import derive_seed
 from latentsde.data import IrregularSeries, Scaler, collate
 from latentsde.evaluation import log_likelihood
-from latentsde.evaluation.likelihood import jacobian
+from latentsde.evaluation.likelihood import _WEIGHTS, jacobian
 from latentsde.models import LatentSDE, LatentSDEConfig
 from tests.models.small import small_model, small_series
 from tests.significance import bound
@@ -119,3 +120,15 @@ def test_units_are_put_back_for_what_was_measured_and_for_times() -> None:
     found = jacobian(model, collate(series, [0], model.scaler))
     wanted = -2.0 * math.log(model.scaler.std[0]) - 3.0 * math.log(model.config.time_scale)
     assert abs(float(found[0]) - wanted) < 1e-12
+
+
+def test_a_posterior_given_by_its_marginals_is_weighed_along_its_paths() -> None:
+    """Its own bound has no weights of paths; the estimate is that of its simulation."""
+    series = small_series()
+    model = small_model(series, posterior="marginals")
+    batch = collate(series, np.arange(len(series)), model.scaler)
+    with torch.no_grad():
+        simulated = model.simulated_elbo(batch, seed=derive_seed(7, _WEIGHTS, 0), samples=50)
+    expected = simulated.importance_weighted().double() + jacobian(model, batch)
+    found = log_likelihood(model, series, samples=50, seed=7).estimate
+    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-4, atol=1e-3)

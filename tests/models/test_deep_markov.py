@@ -268,3 +268,12 @@ def test_the_transition_begins_near_the_identity_and_knows_the_gap() -> None:
     assert torch.equal(transition.linear(z), z)
     for here, there in zip(transition(z, near), transition(z, far), strict=True):
         assert (here != there).all()
+
+
+def test_a_second_model_is_not_trained_in_vain(pyros_store: None) -> None:
+    first, second = deep_markov(), deep_markov()
+    batch = whole_batch(first)
+    svi = [SVI(m.model, m.guide, pyro.optim.Adam({"lr": 0.01}), Trace_ELBO()) for m in (first, second)]
+    svi[0].step(batch)
+    with pytest.raises(ValueError, match="clear_param_store"):
+        svi[1].step(batch)

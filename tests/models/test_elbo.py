@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 from latentsde.data import Batch, collate
 from latentsde.girsanov import BridgedPathKL, PathKL
 from latentsde.models import ELBO, LatentSDE
-from latentsde.models.bound import hide, log_normal
+from latentsde.models.bound import hide, hide_after, log_normal
 from latentsde.solvers import ConstantStep, solve
 from tests.models.small import small_model, small_series
 
@@ -217,3 +218,30 @@ def kalman(model: LatentSDE, batch: Batch) -> float:
             mean, variance, row = mean + gain * (x - mean), variance * (1.0 - gain), row + 1
     assert row > 0
     return total
+
+
+def test_a_row_of_which_nothing_is_seen_is_not_told() -> None:
+    """Neither its time nor that it is there: the rest of the series has the same posterior without it."""
+    batch = collate(SERIES, EVERYONE, MODEL.scaler)
+    mask = batch.mask.clone()
+    mask[:, 1] = False
+    seen = replace(batch, mask=mask, values=batch.values * mask)
+    moved = batch.times.clone()
+    moved[:, 1] = 0.5 * (moved[:, 0] + moved[:, 1])
+    both = [MODEL.elbo(batch, seed=1, seen=each).kl_initial for each in (seen, replace(seen, times=moved))]
+    torch.testing.assert_close(*both)
+
+
+def test_importance_weighted_bounds_have_no_gradient() -> None:
+    """Sticking the landing would bias it."""
+    bound = MODEL.elbo(collate(SERIES, EVERYONE, MODEL.scaler), seed=1, samples=3)
+    assert not bound.importance_weighted().requires_grad
+    assert (bound.importance_weighted() >= bound.value().detach() - 1e-3).all()
+
+
+def test_what_comes_after_a_time_is_hidden() -> None:
+    batch = collate(SERIES, EVERYONE, MODEL.scaler)
+    seen = hide_after(batch, 5.0)
+    late = batch.times > 5.0
+    assert late.any() and not seen.mask[late].any()
+    assert torch.equal(seen.mask[~late], batch.mask[~late])

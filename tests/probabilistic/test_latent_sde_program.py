@@ -28,8 +28,8 @@ def empty_store() -> None:
     pyro.clear_param_store()
 
 
-def setting(**options: Any) -> tuple[LatentSDEProgram, Batch]:
-    model = small_model(SERIES)
+def setting(posterior: str = "control", **options: Any) -> tuple[LatentSDEProgram, Batch]:
+    model = small_model(SERIES, posterior=posterior)
     batch = collate(SERIES, np.arange(4), model.scaler)
     return LatentSDEProgram(model, SIZE, **options), batch
 
@@ -153,3 +153,15 @@ def test_what_does_not_fit_is_refused() -> None:
     program.size = 3
     with pytest.raises(ValueError, match="size counts all series"):
         program.guide(batch)
+
+
+def test_a_posterior_given_by_its_marginals_is_simulated() -> None:
+    program, batch = setting("marginals")
+    expected = -program.latent_sde.simulated_elbo(batch, seed=5).value().sum() * SIZE / 4
+    torch.testing.assert_close(loss(program, batch, seed=5), expected, rtol=1e-5, atol=1e-3)
+
+
+def test_a_weight_of_nothing_is_refused() -> None:
+    program, batch = setting()
+    with pytest.raises(ValueError, match="kl_weight"):
+        loss(program, batch, kl_weight=0.0)

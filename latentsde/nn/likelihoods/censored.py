@@ -83,7 +83,10 @@ class CensoredNormal(Censored, Normal):
 
     @staticmethod
     def log_cdf(z: Tensor) -> Tensor:
-        return torch.special.log_ndtr(z)
+        # Far out the gradient of torch's own is wrong in float32: there by erfcx, without a difference.
+        far = torch.where(z < -1.0, z, -2.0)
+        tail = torch.special.erfcx(-far / math.sqrt(2.0)).log() - 0.5 * far.square() - math.log(2.0)
+        return torch.where(z < -1.0, tail, torch.special.log_ndtr(z.clamp_min(-1.0)))
 
     @staticmethod
     def log_ratio(b: Tensor, width: Tensor) -> Tensor:
