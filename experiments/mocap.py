@@ -235,8 +235,9 @@ def table(plan: Plan, results: list[dict[str, Any]]) -> list[str]:
             f"| {average:.2f} | {sequences} | {row['train_mse']:.2f} | {row['validation']:.2f} |"
         )
     mean, half = interval(torch.tensor([sum(row["mse"]) / len(row["mse"]) for row in results]))
+    spread = f"{mean:.2f} ± {half:.2f}" if len(results) > 1 else f"{mean:.2f}, one run"
     lines += [
-        f"| **ours, {len(results)} runs** | **{mean:.2f} ± {half:.2f}** | | | | |",
+        f"| **ours, runs: {len(results)}** | **{spread}** | | | | |",
         "",
         "± of a run: 95 % t-interval over its 50 posterior samples, as published; of the runs: over them.",
     ]
