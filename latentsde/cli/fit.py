@@ -214,6 +214,11 @@ def fit(
     options: dict[str, Any] = {"dt": dt, "latent": latent, "hidden": hidden}
     options["likelihoods"] = parse_likelihoods(likelihood)
     options["observation_times"] = observation_times
+    if follow_up is not None and observation_times == "given":
+        raise InputError(
+            "--follow-up counts only where observation times are data; add --observation-times poisson, or "
+            "leave --follow-up out"
+        )
     if simulation_free:
         if not issubclass(kind.config_type, LatentSDEConfig):
             raise InputError(f"--simulation-free is for the latent SDE; leave it out with --model {model}")

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from latentsde.brownian import derive_seed
 from latentsde.data import Batch, IrregularSeries, collate
-from latentsde.models import LatentSDE, SeriesModel
+from latentsde.errors import InputError
+from latentsde.models import Forecaster, LatentSDE, SeriesModel, check_series
 
 _ROWS_AT_ONCE = 1024  # sample paths solved together
 _WEIGHTS = 14  # label of the stream of these samples
@@ -45,12 +46,18 @@ class LogLikelihood:
 
 @torch.no_grad()
 def log_likelihood(
-    model: SeriesModel, series: IrregularSeries, *, samples: int = 1000, seed: int = 0
+    model: SeriesModel | Forecaster, series: IrregularSeries, *, samples: int = 1000, seed: int = 0
 ) -> LogLikelihood:
     """Log-likelihood of every series with all its observations, from `samples` weighted posterior paths each.
 
-    Memory does not grow with `samples`. A series' estimate does not depend on the others beyond rounding.
+    `model` is a model, or what `latentsde.load` gives. Memory does not grow with `samples`. A series'
+    estimate does not depend on the others beyond rounding. InputError for series of other columns than the
+    fit's.
     """
+    model = model.model if isinstance(model, Forecaster) else model
+    check_series(series, model.config)
+    if samples < 1:
+        raise InputError(f"samples must be at least 1, got {samples}")
     device = next(model.parameters()).device
     # Weights are of whole paths: of a posterior given by its marginals, too, by simulation.
     estimate_of = model.simulated_elbo if isinstance(model, LatentSDE) else model.elbo

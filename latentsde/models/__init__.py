@@ -1,7 +1,7 @@
 """Models of series: clients of the solver core."""
 
 from .bound import ELBO
-from .checking import check_values
+from .checking import check_series, check_values
 from .config import LatentSDEConfig, SeriesConfig
 from .defaults import config_for
 from .forecaster import Forecaster, load
@@ -20,6 +20,7 @@ __all__ = [
     "Predictive",
     "SeriesConfig",
     "SeriesModel",
+    "check_series",
     "check_values",
     "config_for",
     "describe",

@@ -11,6 +11,30 @@ from ..nn import FAMILIES
 from .config import SeriesConfig
 
 
+def check_series(series: IrregularSeries, config: SeriesConfig, what: str = "the series") -> None:
+    """Raise `InputError` unless a model of this configuration can read the series: the same features and
+    static covariates in the same order, classes by the same names, values that their likelihoods can have.
+    """
+    for kind, names, expected in (
+        ("features", series.features, config.features),
+        ("static covariates", series.static_names, config.static),
+    ):
+        if names != expected:
+            raise InputError(
+                f"{what} have the {kind} {', '.join(names) or 'none'}, the model has "
+                f"{', '.join(expected) or 'none'}, in this order; read the data with the columns of the fit"
+            )
+    for position, name in enumerate(config.features):
+        classes = config.levels_of(position)
+        # A model of bare codes has the codes for names; any other names have to be known to the series too.
+        if name not in series.levels and classes != tuple(map(str, range(len(classes)))):
+            raise InputError(
+                f"feature '{name}' of {what} is numbers, the model knows it by the classes "
+                f"{', '.join(classes)}; read the data with the categories of the fit"
+            )
+    check_values(series, config)
+
+
 def check_values(series: IrregularSeries, config: SeriesConfig) -> None:
     """Raise `InputError` at the first value that the family of its feature cannot have: feature, value, time,
     series and remedy in one sentence.

@@ -12,7 +12,7 @@ import pandas as pd
 
 from ..data import IrregularSeries
 from ..errors import InputError
-from .checking import check_values
+from .checking import check_series
 from .predictive import Predictive, predict
 from .saving import load_run
 from .series_model import SeriesModel
@@ -95,12 +95,7 @@ class Forecaster:
         return pd.concat(frames, ignore_index=True)
 
     def _predictives(self, series: IrregularSeries, times: Any, samples: int, seed: int) -> Any:
-        if series.features != self.model.config.features:
-            raise InputError(
-                f"the series have the features {', '.join(series.features)}; "
-                f"the model was fitted to {', '.join(self.model.config.features)}"
-            )
-        check_values(series, self.model.config)
+        check_series(series, self.model.config)
         if samples < 1:
             raise InputError(f"samples must be at least 1, got {samples}")
         one_list = len(times) == 0 or np.ndim(times[0]) == 0

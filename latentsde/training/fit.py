@@ -12,7 +12,7 @@ import lightning.pytorch as pl
 from ..data import IrregularSeries
 from ..errors import InputError
 from ..files import write_json
-from ..models import LatentSDE, SeriesModel, check_values, load_run, save_weights
+from ..models import LatentSDE, SeriesModel, check_series, load_run, save_weights
 from .checkpoints import BEST, FOLDER, LAST, Checkpoints, read_checkpoint, write_checkpoint
 from .config import TrainingConfig
 from .description import description, difference
@@ -165,16 +165,7 @@ def _check_data(
     for what, part in (("training", series), ("validation", validation)):
         if part is None:
             continue
-        for kind, names, expected in (
-            ("features", part.features, model.config.features),
-            ("static covariates", part.static_names, model.config.static),
-        ):
-            if names != expected:
-                raise InputError(
-                    f"the {what} series have the {kind} {', '.join(names) or 'none'}, the model has "
-                    f"{', '.join(expected) or 'none'}; make the model for the data"
-                )
-        check_values(part, model.config)
+        check_series(part, model.config, f"the {what} series")
         if part.n_observed == 0:
             raise InputError(f"the {what} series hold no observed value; give more data to this part")
     marginals = isinstance(model, LatentSDE) and model.config.posterior == "marginals"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 
 from latentsde.brownian import derive_seed
 from latentsde.data import IrregularSeries, Scaler, collate
+from latentsde.errors import InputError
 from latentsde.evaluation import log_likelihood
 from latentsde.evaluation.likelihood import _WEIGHTS, jacobian
 from latentsde.models import LatentSDE, LatentSDEConfig
@@ -132,3 +135,15 @@ def test_a_posterior_given_by_its_marginals_is_weighed_along_its_paths() -> None
     expected = simulated.importance_weighted().double() + jacobian(model, batch)
     found = log_likelihood(model, series, samples=50, seed=7).estimate
     np.testing.assert_allclose(found, expected.numpy(), rtol=1e-4, atol=1e-3)
+
+
+def test_series_of_other_columns_are_refused() -> None:
+    series = small_series()
+    model = small_model(series)
+    turned = replace(series, features=series.features[::-1])
+    without = replace(series, static=series.static[:, :0], static_names=())
+    for other, words in ((turned, "features"), (without, "static covariates")):
+        with pytest.raises(InputError, match=words):
+            log_likelihood(model, other)
+    with pytest.raises(InputError, match="samples"):
+        log_likelihood(model, series, samples=0)

@@ -155,7 +155,7 @@ def test_impossible_times_are_refused(times: list[float], message: str) -> None:
 
 def test_other_features_are_refused() -> None:
     other = IrregularSeries.from_frame(frame(), id="who", time="t", values=["b", "a"], static=["age"])
-    with pytest.raises(InputError, match="fitted to a, b"):
+    with pytest.raises(InputError, match="the model has a, b"):
         FORECASTER.predict(other, [1.0])
 
 
