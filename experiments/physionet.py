@@ -39,6 +39,7 @@ TASKS = ("interpolation", "extrapolation", "imputation")
 HALF = 24.0  # hours
 DESCRIPTORS = ("age", "gender", "height", "icu_type")
 PUBLISHED = {
+    # Published for no latent SDE: the bar is the latent ODE's.
     "interpolation": {
         "rnn_vae": "5.930 ± .249",
         "latent_ode_rnn_encoder": "3.907 ± .252",
