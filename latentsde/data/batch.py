@@ -81,5 +81,5 @@ def collate(series: IrregularSeries, indices: Sequence[int] | np.ndarray, scaler
 
 
 def _limits(limits: np.ndarray, mask: np.ndarray, scaler: Scaler) -> torch.Tensor:
-    scaled = scaler.scale(limits.swapaxes(-1, -2)).swapaxes(-1, -2)
+    scaled = scaler.scale_limits(limits)
     return torch.from_numpy(np.where(mask[..., None], scaled, np.nan).astype(np.float32))

@@ -44,6 +44,10 @@ class Scaler:
         """Values (..., F) in original units to standard deviations from the mean. NaN stays NaN."""
         return (values - _like(self.mean, values)) / _like(self.std, values)
 
+    def scale_limits(self, limits: np.ndarray) -> np.ndarray:
+        """Pairs of limits (..., F, 2), as `scale`."""
+        return self.scale(limits.swapaxes(-1, -2)).swapaxes(-1, -2)
+
     def unscale(self, values: Values) -> Values:
         """The inverse of `scale`."""
         return values * _like(self.std, values) + _like(self.mean, values)

@@ -161,9 +161,7 @@ class DeepMarkov(SeriesModel):
         z = torch.where(many(along.aside).unsqueeze(-1), torch.addcmul(mean, std, side_kicks), before)
         at = many(self.model_time(queries)).to(z.dtype)
         location = self.decode(z, at, many(batch.static).unsqueeze(1))
-        shape = (len(batch), samples)
-        latent, location = (x.unflatten(0, shape).transpose(0, 1) for x in (z, location))
-        return Paths(latent, location, steps=0)
+        return Paths.of_flat(z, location, 0, samples)
 
     def _from_start(self, times: Tensor) -> Tensor:
         return self.model_time(times).clamp_min(0.0)

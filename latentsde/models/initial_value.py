@@ -106,9 +106,5 @@ class InitialValueModel(SeriesModel):
         at = self.model_time(queries).repeat_interleave(samples, 0)
         z, steps = self.states(z0, static, rows.repeat(samples), at)
         location = self.decode(z, at.to(z.dtype), static.unsqueeze(1))
-        shape = (len(ids), samples)
         intensity = self.intensity(z, at.to(z.dtype), static.unsqueeze(1))
-        latent, location = (x.unflatten(0, shape).transpose(0, 1) for x in (z, location))
-        if intensity is not None:
-            intensity = intensity.unflatten(0, shape).transpose(0, 1)
-        return Paths(latent, location, steps, intensity=intensity)
+        return Paths.of_flat(z, location, steps, samples, intensity)

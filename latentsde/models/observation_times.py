@@ -26,17 +26,15 @@ class AskedTimes:
     Attributes:
         times: (B, N) float64, increasing from 0, then the last repeated.
         rank: (B, T) int64, where the observations are among them; None for the last T of them.
-        end: (B,) float64, the end of follow-up.
     """
 
     times: Tensor
     rank: Tensor | None
-    end: Tensor
 
     @classmethod
     def of_observations(cls, observed: Tensor) -> AskedTimes:
         """0 and the observations (B, T) alone."""
-        return cls(torch.cat([torch.zeros_like(observed[:, :1]), observed], dim=1), None, observed[:, -1])
+        return cls(torch.cat([torch.zeros_like(observed[:, :1]), observed], dim=1), None)
 
     @classmethod
     def with_quadrature(cls, observed: Tensor, end: Tensor, spacing: float) -> AskedTimes:
@@ -48,7 +46,7 @@ class AskedTimes:
         nearest = spacing * torch.round(observed / spacing)
         observed = torch.where((observed - nearest).abs() < 1e-9 * spacing, nearest, observed)
         times, order = torch.cat([every, observed], dim=1).sort(dim=1, stable=True)
-        return cls(times, order.argsort(dim=1)[:, every.shape[1] :], end)
+        return cls(times, order.argsort(dim=1)[:, every.shape[1] :])
 
     def at_observations(self, path: Tensor) -> Tensor:
         """(B, S, N, L) at all the times -> (B, S, T, L) at the observations."""

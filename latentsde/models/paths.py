@@ -27,3 +27,19 @@ class Paths:
     steps: int
     observations: Tensor | None = None
     intensity: Tensor | None = None
+
+    @classmethod
+    def of_flat(
+        cls, latent: Tensor, location: Tensor, steps: int, samples: int, intensity: Tensor | None = None
+    ) -> Paths:
+        """From parts (B samples, Q, ...), the samples of a series one after the other."""
+
+        def apart(part: Tensor) -> Tensor:
+            return part.unflatten(0, (-1, samples)).transpose(0, 1)
+
+        return cls(
+            apart(latent),
+            apart(location),
+            steps,
+            intensity=None if intensity is None else apart(intensity),
+        )

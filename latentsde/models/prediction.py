@@ -32,7 +32,6 @@ def paths(
     seed: int,
 ) -> Paths:
     """The paths of `LatentSDE.posterior_paths` from an encoding and the model times observed at (B, T)."""
-    batch = len(queries)
     ids = sample_ids(series_ids, samples)
     mean, std, static = (x.repeat_interleave(samples, 0) for x in (code.mean, code.std, code.static))
     z0 = draw(mean, std, seed=derive_seed(seed, _INITIAL), ids=ids)
@@ -55,10 +54,7 @@ def paths(
         steps += backward.stats.steps
     location = model.decode(z, at.to(z.dtype), static.unsqueeze(1))
     intensity = model.intensity(z, at.to(z.dtype), static.unsqueeze(1))
-    latent, location = (x.unflatten(0, (batch, samples)).transpose(0, 1) for x in (z, location))
-    if intensity is not None:
-        intensity = intensity.unflatten(0, (batch, samples)).transpose(0, 1)
-    return Paths(latent, location, steps, intensity=intensity)
+    return Paths.of_flat(z, location, steps, samples, intensity)
 
 
 class _Reversed:

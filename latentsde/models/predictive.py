@@ -121,7 +121,7 @@ def _describe(
         scaled = torch.from_numpy(scaler.scale(observed)).to(location)
         ends, jacobian = None, np.log(scaler.std)
         if limits is not None:
-            ends = torch.from_numpy(scaler.scale(limits.swapaxes(-1, -2)).swapaxes(-1, -2)).to(location)
+            ends = torch.from_numpy(scaler.scale_limits(limits)).to(location)
             jacobian = np.where(np.isnan(limits[..., 0]), jacobian, 0.0)
         bandwidth = 1.06 * location.std(0) * len(location) ** -0.2 if len(location) > 1 else None
         log_prob = likelihoods.log_prob(location, torch.nan_to_num(scaled), bandwidth, ends).double()
