@@ -34,7 +34,7 @@ from experiments.mocap_training import Recipe, train
 from experiments.seeds import Experiment, run
 from latentsde.errors import InputError
 from latentsde.files import write_json
-from latentsde.plotting.style import GUIDE, MODEL, MODEL_90, OBSERVED, grid, style
+from latentsde.plotting.style import GUIDE, MODEL, MODEL_90, OBSERVED, grid, legend, style
 
 SAMPLES = 50
 
@@ -253,15 +253,15 @@ def draw(plan: Plan, results: list[dict[str, Any]]) -> Figure:
             low, middle, high = (torch.tensor(q[k]) for q in row["quantiles"])
             frames = torch.arange(len(middle)) + SETUPS[plan.setup].start
             ax.axvspan(float(frames[0]), float(frames[GIVEN - 1]), color=GUIDE, lw=0)
-            ax.fill_between(frames, low, high, color=MODEL_90, lw=0, label="90 % of the posterior")
-            ax.plot(frames, middle, color=MODEL, lw=1.4, label="median")
-            ax.plot(frames, row["truth"][k], color=OBSERVED, lw=1.0, label="test sequence")
+            band = ax.fill_between(frames, low, high, color=MODEL_90, lw=0)
+            (line,) = ax.plot(frames, middle, color=MODEL, lw=1.4)
+            (truth,) = ax.plot(frames, row["truth"][k], color=OBSERVED, lw=1.0)
             ax.set_title(f"test sequence {k + 1}, MSE {row['mse_of_sequences'][k]:.1f}")
         for ax in axes[1]:
             ax.set_xlabel("frame")
         for ax in axes[:, 0]:
             ax.set_ylabel(f"feature {row['feature']} [degrees]")
-        axes[0, 0].legend(loc="upper right", fontsize=7)
+        legend(figure, {"test sequence": truth, "posterior median": line, "its 90 % band": band})
     return figure
 
 
