@@ -1,6 +1,6 @@
 """CMU motion capture, subject 35: predict how a walk goes on, by the architecture of the latent SDE paper.
 
-    python -m experiments.mocap --root DATA --setup 1 --search --out runs/mocap      validation sequences only
+    python -m experiments.mocap_search --root DATA --setup 1 --out runs/mocap       the recipe; no test data
     python -m experiments.mocap --root DATA --setup 1 --seeds 0 1 2 3 4 --out runs/mocap
 
 DATA holds mocap35/mocap35.mat (Wang et al. 2007, as distributed by Yıldız et al. 2019): 16 training, 3
@@ -10,17 +10,16 @@ sequence is withheld in training; of a test sequence 200 frames are given (the m
 the last 100 predicted. Test MSE as in the literature: the mean over 50 posterior samples of the mean squared
 error of a sample without observation noise; beside it the error of the samples' mean.
 
-`--search` tries the recipes of SEARCH, logs each in search.json, and the one with the lowest validation error
-is what the seeds are run with; they read the test sequences once, at their end. Everything is resumed from
---out: a run that was killed loses at most 100 iterations.
+The seeds are trained with the recipe that `experiments.mocap_search` chose, to its last iteration, and read
+the test sequences once, at their end. Everything is resumed from --out: a run that was killed loses at most
+200 iterations.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,6 @@ from experiments.mocap_model import GIVEN, MocapModel
 from experiments.mocap_training import Recipe, train
 from experiments.seeds import Experiment, run
 from latentsde.errors import InputError
-from latentsde.files import write_json
 from latentsde.plotting.style import GUIDE, MODEL, MODEL_90, OBSERVED, grid, legend, style
 
 SAMPLES = 50
@@ -46,14 +44,14 @@ class Setup:
     Attributes:
         trained: frames of a sequence that training sees.
         start: the first of the three frames that the model reads of a test sequence.
-        validation: such starts in the validation sequences; their errors are averaged.
+        starts: such frames in a sequence that the recipe is chosen by; their errors are averaged.
         horizon: frames to predict after the three, fewer where the sequence ends.
         published: rows of the table.
     """
 
     trained: int
     start: int
-    validation: tuple[int, ...]
+    starts: tuple[int, ...]
     horizon: int
     published: dict[str, str]
 
@@ -89,23 +87,11 @@ SETUPS = {
         },
     ),
 }
-BASE = {
-    1: Recipe(),
-    2: Recipe(horizon=120, from_start=0.0),
-}
-SEARCH: dict[str, dict[str, Any]] = {
-    "base": {},
-    "pace .15": {"pace": 0.15},
-    "pace .06": {"pace": 0.06},
-    "drifts 60 wide": {"width": 60},
-    "4,000 iterations": {"iterations": 4000, "grow": 2000},
-    "no pace": {"pace": 0.0},
-    "KL weight 1": {"kl_weight": 1.0},
-    "noise on the frames read, .1": {"input_noise": 0.1},
-}
+BASE = {1: Recipe(), 2: Recipe(horizon=120, from_start=0.0)}
 ABLATIONS: dict[str, dict[str, Any]] = {
     "whole sequences at their own pace": {"pace": 0.0, "from_start": 1.0},
     "windows at their own pace": {"pace": 0.0},
+    "other paces, .1": {"pace": 0.1},
     "latent ODE, same training": {"stochastic": False},
 }
 
@@ -132,51 +118,22 @@ def errors(
     return (drawn - truth).square().mean((2, 3)), (drawn.mean(0) - truth).square().mean((1, 2))
 
 
-def trained(setup: Setup, recipe: Recipe, seed: int, data: dict[str, Tensor], checkpoint: Path) -> Any:
-    def score(model: MocapModel) -> float:
-        parts = [
-            errors(model, data["validation"], start, setup.horizon, samples=8, seed=7)[0].mean()
-            for start in setup.validation
-        ]
-        return float(torch.stack(parts).mean())
-
-    sequences = data["train"][:, : setup.trained]
-    return train(sequences, recipe, seed=seed, score=score, checkpoint=checkpoint)
-
-
-def search(number: int, data: dict[str, Tensor], out: Path) -> Recipe:
-    """The recipe of the lowest validation error; every trial is logged in search.json."""
-    log = out / "search.json"
-    trials: dict[str, Any] = json.loads(log.read_text(encoding="utf-8")) if log.exists() else {}
-    for name, changes in SEARCH.items():
-        recipe = replace(BASE[number], **changes)
-        if name in trials and trials[name]["recipe"] == asdict(recipe):
-            continue
-        print(f"trial '{name}'")
-        begin = time.perf_counter()
-        result = trained(SETUPS[number], recipe, 0, data, out / "trials" / f"{name}.ckpt")
-        trials[name] = {
-            "recipe": asdict(recipe),
-            "validation": result.best_score,
-            "iteration": result.best_iteration,
-            "seconds": round(time.perf_counter() - begin, 1),
-            "history": result.history,
-        }
-        write_json(log, trials)
-    for name, trial in trials.items():
-        print(f"{name:32s} validation {trial['validation']:7.3f} at iteration {trial['iteration']}")
-    best = min(trials, key=lambda name: trials[name]["validation"])
-    print(f"chosen: {best}")
-    return Recipe(**trials[best]["recipe"])
+def mean_error(model: MocapModel, sequences: Tensor, setup: Setup, *, samples: int, seed: int) -> Tensor:
+    """(N,) squared error of a sample of each sequence, averaged over the setup's `starts`."""
+    parts = [
+        errors(model, sequences, start, setup.horizon, samples=samples, seed=seed)[0].mean(0)
+        for start in setup.starts
+    ]
+    return torch.stack(parts).mean(0)
 
 
 def chosen(number: int, out: Path) -> Recipe:
-    """What `search` found, or the base where nothing was searched."""
+    """What `experiments.mocap_search` found, or the base where nothing was searched."""
     log = out / "search.json"
     if not log.exists():
         return BASE[number]
     trials = json.loads(log.read_text(encoding="utf-8"))
-    return Recipe(**min(trials.values(), key=lambda trial: trial["validation"])["recipe"])
+    return Recipe(**min(trials.values(), key=lambda trial: trial["error"])["recipe"])
 
 
 @dataclass(frozen=True)
@@ -185,10 +142,18 @@ class Plan:
     recipe: Recipe
 
 
-def evaluated(plan: Plan, seed: int, data: dict[str, Tensor], out: Path) -> dict[str, Any]:
+def evaluated(
+    plan: Plan, seed: int, data: dict[str, Tensor], out: Path, compile: bool = False
+) -> dict[str, Any]:
     """Train with a seed, then read the test sequences."""
     setup = SETUPS[plan.setup]
-    result = trained(setup, plan.recipe, seed, data, out / "checkpoints" / f"{seed}.ckpt")
+    result = train(
+        data["train"][:, : setup.trained],
+        plan.recipe,
+        seed=seed,
+        checkpoint=out / "checkpoints" / f"{seed}.ckpt",
+        compile=compile,
+    )
     model = result.model
     single, mean = errors(model, data["test"], setup.start, setup.horizon, samples=SAMPLES, seed=11)
     train_error = errors(model, data["train"], setup.start, setup.horizon, samples=8, seed=12)[0].mean()
@@ -203,8 +168,7 @@ def evaluated(plan: Plan, seed: int, data: dict[str, Tensor], out: Path) -> dict
         "mse_of_sequences": single.mean(0).tolist(),
         "mse_of_mean": mean.tolist(),
         "train_mse": float(train_error),
-        "validation": result.best_score,
-        "iteration": result.best_iteration,
+        "validation": float(mean_error(model, data["validation"], setup, samples=8, seed=7).mean()),
         "history": result.history,
         "feature": feature,
         "truth": data["test"][:, setup.start : end, feature].tolist(),
@@ -273,23 +237,20 @@ def main() -> None:
     parser.add_argument("--setup", type=int, choices=sorted(SETUPS), default=1)
     parser.add_argument("--out", type=Path, default=Path("runs/mocap"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--search", action="store_true", help="choose the recipe on the validation sequences")
+    parser.add_argument("--compile", action="store_true", help="compile the solver's steps")
     parser.add_argument("--ablation", choices=ABLATIONS, help="change the chosen recipe and run the seeds")
     parser.add_argument("--page", type=Path, help="markdown page to put the table into")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     data = read(asked.root)
     out = asked.out / f"setup{asked.setup}"
-    if asked.search:
-        search(asked.setup, data, out)
-        return
     recipe, name = chosen(asked.setup, out), f"mocap_{asked.setup}"
     if asked.ablation:
         recipe = replace(recipe, **ABLATIONS[asked.ablation])
         out, name = out / asked.ablation.replace(" ", "-"), f"{name}_{asked.ablation.split()[0]}"
 
     def one(plan: Plan, seed: int) -> dict[str, Any]:
-        return evaluated(plan, seed, data, out)
+        return evaluated(plan, seed, data, out, asked.compile)
 
     run(Experiment(name, Plan(asked.setup, recipe), one, table, draw), asked.seeds, out, asked.page)
 

@@ -80,11 +80,13 @@ class MocapModel(nn.Module):
                 self.prior_drift = mlp(LATENT, width, LATENT)
                 self.diffusion = Diffusion(logit)
 
-    def loss(self, given: Tensor, frames: Tensor, mask: Tensor, *, seed: int) -> Loss:
+    def loss(self, given: Tensor, frames: Tensor, mask: Tensor, *, seed: int, compile: bool = False) -> Loss:
         """Of frames (B, T, 50) whose first three, as the encoder sees them, are `given` (B, 3, 50); `mask`
-        (B, T) says which frames there are.
+        (B, T) says which frames there are. `compile` is `solve`'s.
         """
-        z, kl_initial, kl_path = self._paths(given, frames.shape[1], seed, divergence=self.stochastic)
+        z, kl_initial, kl_path = self._paths(
+            given, frames.shape[1], seed, divergence=self.stochastic, compile=compile
+        )
         mean, log_std = self.decode(z)
         density = (-0.5 * ((frames - mean) / log_std.exp()).square() - log_std).sum(-1)
         return Loss((density * mask).sum(1), kl_initial, kl_path)
@@ -100,7 +102,9 @@ class MocapModel(nn.Module):
         mean, log_std = self.decoder(z).chunk(2, dim=-1)
         return SCALE * mean, log_std.clamp(-3.0, 3.0)
 
-    def _paths(self, given: Tensor, frames: int, seed: int, *, divergence: bool) -> Any:
+    def _paths(
+        self, given: Tensor, frames: int, seed: int, *, divergence: bool, compile: bool = False
+    ) -> Any:
         code = self.encoder(given.flatten(1) / SCALE)
         mean, log_std, context = code.split([LATENT, LATENT, CONTEXT], dim=-1)
         # Far below the rounding of the mean the density at the sample would be noise.
@@ -114,7 +118,9 @@ class MocapModel(nn.Module):
         posterior = PathKL(field, vectorized=True) if divergence else field
         times = DT * torch.arange(frames)
         method = "euler" if self.stochastic else "midpoint"
-        solution = solve(posterior, z0, times, dt=DT, method=method, seed=derive_seed(seed, 1))
+        solution = solve(
+            posterior, z0, times, dt=DT, method=method, seed=derive_seed(seed, 1), compile=compile
+        )
         kl_path = solution.functional[-1] if divergence else torch.zeros(len(z0))
         return solution.ys.transpose(0, 1), (own - prior).sum(-1), kl_path
 

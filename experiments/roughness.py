@@ -40,7 +40,6 @@ from experiments.seeds import Experiment, options, run
 from latentsde import IrregularSeries, LatentSDE, TrainingConfig, fit, solve
 from latentsde.brownian import derive_seed
 from latentsde.data import collate
-from latentsde.models.posterior import PosteriorSDE
 from latentsde.plotting.style import MODEL, OBSERVED, REFERENCE, grid, legend, style
 
 BAR = (0.8, 1.25)
@@ -61,7 +60,7 @@ def variation(model: LatentSDE, batch: Any, dt: float, seed: int) -> tuple[Tenso
     unit of time (B, F)), all in the data's units.
     """
     code = model.encode(batch)
-    posterior = PosteriorSDE(model, code.context, code.static)
+    posterior = model.posterior_sde(code.context, code.static)
     generator = torch.Generator().manual_seed(derive_seed(seed, 0))
     z0 = code.mean + code.std * torch.randn(code.mean.shape, generator=generator)
     # Between the first observation of all and the last one of the series that ends first.

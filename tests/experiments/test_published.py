@@ -13,7 +13,7 @@ import torch
 from experiments.mocap import errors
 from experiments.mocap_model import MocapModel
 from experiments.mocap_training import Recipe, horizon, train, windows
-from experiments.physionet import questions, squared_error
+from experiments.physionet import SquaredErrors, last_value_carried, questions, squared_errors
 from latentsde import IrregularSeries, LatentSDE
 from latentsde.errors import InputError
 
@@ -89,6 +89,36 @@ def test_errors_count_every_asked_value_in_units_of_the_range() -> None:
     series = icu()
     model = LatentSDE.for_series(series, latent=2, hidden=4, encoder=4, context=4)
     given, asked = questions("extrapolation", series, 0.5)
-    one, half = (squared_error(model, given, asked, np.array([r]), 5) for r in (1.0, 2.0))
+    one, half = (squared_errors(model, given, asked, np.array([r]), 5) for r in (1.0, 2.0))
     assert one["values"] == int(np.isfinite(asked.values).sum())
-    assert one["mse"] == pytest.approx(4.0 * half["mse"])
+    for key in ("mse", "mse_of_pairs", "mse_of_paths"):
+        assert one[key] == pytest.approx(4.0 * half[key])
+    assert one["mse_of_paths"] > one["mse_of_pairs"]
+
+
+def test_means_of_values_of_pairs_and_of_paths() -> None:
+    """Two stays of two features: errors 1, 1, 1 and 3 in the first, none and 2 in the second."""
+    nan = np.nan
+    errors = SquaredErrors(np.array([1.0, 2.0]))
+    errors.add(np.zeros((1, 3, 2)), np.array([[1.0, 6.0], [1.0, nan], [1.0, nan]]))
+    errors.add(np.array([[[0.0, 1.0]], [[0.0, -1.0]]]), np.array([[nan, 4.0]]))
+    means = errors.means()
+    assert means["values"] == 5
+    assert means["mse"] == pytest.approx((3 * 1.0 + 9.0 + 4.0) / 5)
+    assert means["mse_of_pairs"] == pytest.approx((1.0 + 9.0 + 0.0 + 4.0) / 4)
+    assert means["mse_of_paths"] == pytest.approx((1.0 + 9.0 + 0.0 + (1.5**2 + 2.5**2) / 2) / 4)
+
+
+def test_the_last_value_is_carried_on_and_the_mean_stands_where_there_is_none() -> None:
+    series = icu()
+    given, asked = questions("extrapolation", series, 0.5)
+    carried = last_value_carried(given, asked, np.zeros(1), np.ones(1))
+    error = [
+        asked.values[rows][5:, 0] - given.values[rows][4, 0]
+        for rows in (series.rows(s) for s in range(len(series)))
+    ]
+    assert carried["mse"] == pytest.approx(np.square(error).mean())
+    nothing = given.with_values(np.full_like(given.values, np.nan))
+    assert last_value_carried(nothing, asked, np.full(1, 2.0), np.ones(1))["mse"] == pytest.approx(
+        np.nanmean((asked.values - 2.0) ** 2)
+    )

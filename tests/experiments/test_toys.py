@@ -10,11 +10,12 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 
-from experiments import gradient_variance, linear_gaussian, lorenz, roughness, toy_posterior
+from experiments import gradient_variance, linear_gaussian, lorenz, lorenz_attractor, roughness, toy_posterior
 from experiments.kalman import ExactPosterior, smooth
-from experiments.lorenz_model import Lorenz, times
 from experiments.neighbours import knn_kl
 from experiments.seeds import Experiment, run
+from latentsde import LatentSDE
+from latentsde.models import predict
 
 
 def test_the_smoother_conditions_a_normal_vector() -> None:
@@ -142,20 +143,19 @@ def test_the_estimators_have_one_mean() -> None:
         assert (values[0] - values[1]).std() > 0.1
 
 
-def test_windows_of_lorenz_are_the_model_of_the_whole() -> None:
-    model = Lorenz(hidden=6, latent=4, context=1, seed=0)
-    observed = torch.randn(len(times()), 3, 3, generator=torch.Generator().manual_seed(0))
-    counted = model.elbo(observed[:5], dt=0.025, seed=1)
-    free = model.elbo(observed[:5], dt=0.025, seed=1, at_start=False)
-    assert not torch.equal(counted, free)
-    paths, variation = model.roughness(observed, dt=0.0125, seed=0)
-    # Where the decoded noise does not depend on the state, its quadratic variation is known.
-    sigma = model.g(torch.zeros(()), torch.zeros(1, 4))[0]
-    expected = (model.decoder.weight * sigma).square().sum(1)
-    ratio = variation.mean(0) / expected
-    assert paths.shape == (81, 3, 3)
-    # 240 squares of normals: five deviations are 5 √(2 / 240), a false alarm in a million.
-    assert ((ratio - 1.0).abs() < 0.46).all()
+def test_lorenz_series_and_paths_of_the_prior_are_in_the_units_of_the_paths() -> None:
+    paths = lorenz_attractor.simulate(6, 0)
+    series = lorenz_attractor.series_of(paths)
+    for k in range(len(series)):
+        rows = series.rows(k)
+        own = paths[:, int(str(series.names[k])[1:])].double().numpy()
+        np.testing.assert_array_equal(series.values[rows], own)
+        np.testing.assert_allclose(series.times[rows], 0.025 * np.arange(41), atol=1e-12)
+    model = LatentSDE.for_series(series, latent=2, hidden=4, encoder=4, posterior="marginals")
+    drawn = lorenz.prior_paths(model, 5, 3).numpy()
+    when = [0.025 * np.arange(41)] * 5
+    told = predict(model, None, when, ids=np.arange(5), samples=1, seed=3)
+    np.testing.assert_allclose(drawn.swapaxes(0, 1), [one.paths[0] for one in told], rtol=1e-5, atol=1e-5)
 
 
 TINY = {
@@ -176,7 +176,7 @@ TINY = {
     ),
     "lorenz": (
         lorenz,
-        lorenz.Plan(iterations=4, short=1, grow=2, series=8, batch=4, hidden=5, paths=60),
+        lorenz.Plan(steps=2, series=8, batch=4, hidden=5, paths=60, fine=2),
         "neural stochastic flow (Kiyohara et al. 2025), published | 0.80 | 1.30 | 0.60 | 0.20",
     ),
 }
