@@ -31,9 +31,6 @@ FOLDS = 4
 SEARCH: dict[str, dict[str, Any]] = {
     "pace .03": {},
     "windows at their own pace": {"pace": 0.0},
-    "pace .06": {"pace": 0.06},
-    "KL weight 1": {"kl_weight": 1.0},
-    "noise on the frames read, .05": {"input_noise": 0.05},
 }
 
 

@@ -79,11 +79,11 @@ class Trained:
     """The average of the weights at the end, and how it got there.
 
     Attributes:
-        history: (iteration, seconds, loss per frame, score) of every checkpoint.
+        history: (iteration, seconds, loss per frame, score or None) of every checkpoint.
     """
 
     model: MocapModel
-    history: list[tuple[int, float, float, float]]
+    history: list[tuple[int, float, float, float | None]]
 
 
 def horizon(recipe: Recipe, iteration: int) -> int:
@@ -151,14 +151,15 @@ def train(
         _follow(averaged, model, min(recipe.average, (iteration + 1) / (iteration + 10)))
         if (iteration + 1) % every and iteration + 1 < recipe.iterations:
             continue
-        scored = score(averaged) if score is not None else math.nan
+        scored = round(score(averaged), 3) if score is not None else None
         state |= {"iteration": iteration + 1, "seconds": before + time.perf_counter() - began}
-        state["history"].append((iteration + 1, round(state["seconds"], 1), round(loss, 3), round(scored, 3)))
+        state["history"].append((iteration + 1, round(state["seconds"], 1), round(loss, 3), scored))
         content = {"recipe": asdict(recipe), "model": model.state_dict(), "state": state}
         content["averaged"] = averaged.state_dict()
         content["optimizer"] = optimizer.state_dict()
         write_whole(checkpoint, lambda file, content=content: torch.save(content, file))
-        say(f"{iteration + 1:6d}  {state['seconds']:6.0f} s  loss {loss:8.3f}  score {scored:7.3f}")
+        told = "" if scored is None else f"  score {scored:7.3f}"
+        say(f"{iteration + 1:6d}  {state['seconds']:6.0f} s  loss {loss:8.3f}{told}")
     return Trained(averaged, [tuple(row) for row in state["history"]])
 
 

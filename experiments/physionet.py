@@ -32,6 +32,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from matplotlib.figure import Figure
 
 from experiments.physionet_table import records
@@ -71,6 +72,9 @@ class Plan:
 
     Attributes:
         stays: of the 8,000, in order of their record numbers.
+        error: the deviation of the normal error of a value, in units of its feature's range; not learned, so
+            that the likelihood weighs features as the table does.
+        hidden_share: of the visible values, what training steps leave out, against overfitting.
         given: the share p of the rows, for imputation.
     """
 
@@ -79,9 +83,11 @@ class Plan:
     stays: int = 8000
     steps: int = 3000
     batch: int = 64
-    latent: int = 16
+    latent: int = 32
     hidden: int = 64
     encoder: int = 64
+    error: float = 0.02
+    hidden_share: float = 0.3
     given: float = 0.5
     samples: int = 20
 
@@ -213,12 +219,12 @@ def score(
     train, validation, test = parts
     sizes = {"latent": plan.latent, "hidden": plan.hidden, "encoder": plan.encoder}
     model = model_class(name).for_series(train, seed=seed, start=0.0, dt=1.0, **sizes)
+    model.likelihoods.hold_scale(torch.from_numpy(plan.error * ranges / model.scaler.std))
     config = TrainingConfig(
         steps=plan.steps,
         batch_size=plan.batch,
-        hidden_share=1.0 - plan.given if plan.task == "imputation" else 0.0,
+        hidden_share=max(plan.hidden_share, 1.0 - plan.given if plan.task == "imputation" else 0.0),
         hidden_after=HALF if plan.task == "extrapolation" else None,
-        weight_decay=0.05,
         patience=0,
         seed=seed,
     )

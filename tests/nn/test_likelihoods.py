@@ -94,6 +94,18 @@ def test_scale_and_degrees_are_learned_and_bounded(family: str) -> None:
         assert torch.isfinite(made.log_prob(locations((4, 1)), values(made, (4, 1)))).all()
 
 
+def test_a_scale_that_is_held_is_the_one_given_and_not_trained() -> None:
+    likelihoods = Likelihoods(("normal", "laplace", "student-t"))
+    known = torch.tensor([2e-3, 0.7, 50.0])
+    likelihoods.hold_scale(known)
+    torch.testing.assert_close(likelihoods.scale, known)
+    parameters = torch.zeros(3, requires_grad=True)
+    likelihoods.log_prob(parameters, torch.ones(3)).sum().backward()
+    assert parameters.grad is not None and likelihoods.raw_scale.grad is None
+    with pytest.raises(ValueError, match="must be above"):
+        likelihoods.hold_scale(torch.tensor([0.0, 1.0, 1.0]))
+
+
 def test_a_poisson_feature_has_no_scale_to_learn() -> None:
     made = likelihoods("poisson")
     made.log_prob(locations((4, 1)).requires_grad_(), values(made, (4, 1))).sum().backward()

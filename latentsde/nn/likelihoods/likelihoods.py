@@ -89,6 +89,19 @@ class Likelihoods(nn.Module):
         """(F,) the scale of each feature; of use to the families that have one."""
         return softplus(self.raw_scale) + MIN_SCALE
 
+    @torch.no_grad()
+    def hold_scale(self, scale: Tensor) -> None:
+        """Take the scales (F,) as known, in scaled units, and train them no more: of an error of measurement
+        that is known, or to weigh features as one likes. Raises `ValueError` where one is not above
+        `MIN_SCALE`.
+        """
+        above = scale.to(self.raw_scale) - MIN_SCALE
+        if not bool((above > 0).all()):
+            raise ValueError(f"scales must be above {MIN_SCALE:g}, got {scale.tolist()}")
+        # The inverse of softplus, for small and large numbers alike.
+        self.raw_scale.copy_(above + torch.log(-torch.expm1(-above)))
+        self.raw_scale.requires_grad_(False)
+
     @property
     def degrees(self) -> Tensor:
         """(F,) degrees of freedom, used by "student-t" alone."""
