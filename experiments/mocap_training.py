@@ -86,6 +86,17 @@ class Trained:
     history: list[tuple[int, float, float, float | None]]
 
 
+def trained(checkpoint: Path) -> MocapModel | None:
+    """The averaged weights of a checkpoint, or None where training has not come to its end."""
+    saved = torch.load(checkpoint, weights_only=True)
+    recipe = Recipe(**saved["recipe"])
+    if saved["state"]["iteration"] < recipe.iterations:
+        return None
+    model = MocapModel(stochastic=recipe.stochastic, width=recipe.width)
+    model.load_state_dict(saved["averaged"])
+    return model
+
+
 def horizon(recipe: Recipe, iteration: int) -> int:
     """Frames of a window: from 20 on by equal factors, so that most iterations are short, and cheap."""
     grown = 20.0 * (recipe.horizon / 20.0) ** (iteration / recipe.grow) if recipe.grow else math.inf

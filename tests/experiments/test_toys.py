@@ -12,6 +12,7 @@ from scipy.stats import multivariate_normal
 
 from experiments import gradient_variance, linear_gaussian, lorenz, lorenz_attractor, roughness, toy_posterior
 from experiments.kalman import ExactPosterior, smooth
+from experiments.natural_gradient import NaturalGradient
 from experiments.neighbours import knn_kl
 from experiments.seeds import Experiment, run
 from latentsde import LatentSDE
@@ -156,6 +157,26 @@ def test_lorenz_series_and_paths_of_the_prior_are_in_the_units_of_the_paths() ->
     when = [0.025 * np.arange(41)] * 5
     told = predict(model, None, when, ids=np.arange(5), samples=1, seed=3)
     np.testing.assert_allclose(drawn.swapaxes(0, 1), [one.paths[0] for one in told], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("far", [0.01, 1000.0])
+def test_a_natural_step_solves_a_linear_drift_at_once_and_is_no_longer_than_asked(far: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    units = torch.randn(200, 5, generator=generator).double()
+    aim = far * torch.randn(6, 1, generator=generator).double()
+    weight, bias = (torch.zeros(*size, dtype=torch.float64, requires_grad=True) for size in ((5, 1), (1,)))
+    natural = NaturalGradient(weight, bias, damping=0.0)
+    natural.observe(units, 0.02)
+    away = units @ (weight - aim[:5]) + bias - aim[5]
+    (0.5 * 0.02 * away.square().sum()).backward()
+    natural.step(1.0)
+    step = torch.cat([weight, bias.unsqueeze(0)]).detach()
+    if far < 1.0:
+        torch.testing.assert_close(step, aim)
+    else:
+        full = torch.cat([units, torch.ones(200, 1).double()], dim=1)
+        assert float(0.02 * (full @ step).square().sum()) == pytest.approx(1.0)
+        torch.testing.assert_close(step / step.norm(), aim / aim.norm())
 
 
 TINY = {

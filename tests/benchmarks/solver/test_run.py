@@ -15,7 +15,7 @@ from latentsde.benchmarks.solver.cases import cases
 from latentsde.benchmarks.solver.plan import Plan, Size
 from latentsde.errors import InputError
 
-TINY = Plan(rounds=1, budget=1e-3, sizes=(Size(2, 2, 2), Size(3, 2, 4)), steps=3, compiled=False, quick=True)
+TINY = Plan(rounds=1, budget=1e-3, sizes=(Size(2, 2, 2),), steps=3, compiled=False, quick=True)
 
 
 @pytest.fixture(scope="module")
