@@ -16,7 +16,8 @@ The published figures of interpolation and extrapolation are of pairs: that is w
 al. computes (compute_masked_likelihood in lib/likelihood_eval.py), "so that patients with more measurements
 have no priority", and of single paths. About half the pairs have no value, so it is the smaller number.
 
-Tasks: "interpolation" as in the code of Rubanova et al.: all observations are given, and reconstructed.
+Tasks: "interpolation" as in the code of Rubanova et al.: all observations are given, and reconstructed; by
+autoregressive models each row is predicted from those before it, "one step ahead".
 "extrapolation": the first 24 hours are given, the values after them predicted; in training too. "imputation":
 bins of 6 minutes; a share p of the rows is given, and the others are predicted (for p = 1 all are given and
 reconstructed).
@@ -39,9 +40,11 @@ from experiments.physionet_table import records
 from experiments.physionet_table import table as long_table
 from experiments.seeds import Experiment, run
 from latentsde import IrregularSeries, TrainingConfig, fit
+from latentsde.data import collate
 from latentsde.errors import InputError
 from latentsde.files import write_json, write_whole
 from latentsde.models import SeriesModel, model_class, predict
+from latentsde.models.autoregressive import Autoregressive
 from latentsde.plotting.style import MODEL, grid, style
 
 TASKS = ("interpolation", "extrapolation", "imputation")
@@ -172,6 +175,20 @@ def squared_errors(
     return errors.means()
 
 
+@torch.no_grad()
+def one_step_ahead(model: Autoregressive, series: IrregularSeries, ranges: np.ndarray) -> dict[str, float]:
+    """The same of every row predicted from those before it."""
+    errors = SquaredErrors(ranges)
+    for s in range(len(series)):
+        batch = collate(series, np.array([s]), model.scaler)
+        times = model.model_time(batch.times)
+        states = model.states_at(batch, times, or_at=False)
+        location = model.decode(states, times.to(states.dtype), batch.static.unsqueeze(1))
+        means = model.scaler.unscale(model.likelihoods.mean(location).double())
+        errors.add(means.numpy(), series.values[series.rows(s)])
+    return errors.means()
+
+
 def last_value_carried(
     visible: IrregularSeries, asked: IrregularSeries, mean: np.ndarray, ranges: np.ndarray
 ) -> dict[str, float]:
@@ -234,9 +251,14 @@ def score(
     if (place / "score.json").exists():
         known: dict[str, Any] = json.loads((place / "score.json").read_text(encoding="utf-8"))
         return known
-    visible, asked = questions(plan.task, test, plan.given)
+    model.eval()
+    if plan.task == "interpolation" and isinstance(model, Autoregressive):
+        errors = one_step_ahead(model, test, ranges)
+    else:
+        visible, asked = questions(plan.task, test, plan.given)
+        errors = squared_errors(model, visible, asked, ranges, plan.samples)
     found = {
-        **squared_errors(model.eval(), visible, asked, ranges, plan.samples),
+        **errors,
         "parameters": sum(p.numel() for p in model.parameters()),
         "best_step": result.best_step,
         "training_seconds": round(result.seconds, 1),

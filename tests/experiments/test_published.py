@@ -13,9 +13,16 @@ import torch
 from experiments.mocap import errors
 from experiments.mocap_model import MocapModel
 from experiments.mocap_training import Recipe, horizon, train, windows
-from experiments.physionet import SquaredErrors, last_value_carried, questions, squared_errors
+from experiments.physionet import (
+    SquaredErrors,
+    last_value_carried,
+    one_step_ahead,
+    questions,
+    squared_errors,
+)
 from latentsde import IrregularSeries, LatentSDE
 from latentsde.errors import InputError
+from latentsde.models.recurrent import ODERNN
 
 FRAMES, PHASES = torch.arange(60)[None, :, None], torch.arange(3.0)[:, None, None]
 WALKS = 5.0 * torch.sin(FRAMES / 9.0 + PHASES + torch.zeros(50))
@@ -122,3 +129,16 @@ def test_the_last_value_is_carried_on_and_the_mean_stands_where_there_is_none() 
     assert last_value_carried(nothing, asked, np.full(1, 2.0), np.ones(1))["mse"] == pytest.approx(
         np.nanmean((asked.values - 2.0) ** 2)
     )
+
+
+def test_one_step_ahead_a_value_does_not_know_itself() -> None:
+    """Where the prediction of the last row does not move with it, the squared error is a parabola in it."""
+    series = icu()
+    model = ODERNN.for_series(series, hidden=4)
+    last = [series.rows(s).stop - 1 for s in range(len(series))]
+    total = []
+    for shift in (-1.0, 0.0, 1.0):
+        values = series.values.copy()
+        values[last] += shift
+        total.append(one_step_ahead(model, series.with_values(values), np.ones(1))["mse"] * series.n_observed)
+    assert total[0] - 2.0 * total[1] + total[2] == pytest.approx(2.0 * len(last), rel=1e-5)
