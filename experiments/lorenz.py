@@ -60,11 +60,11 @@ class Plan:
     batch: int = 64
     latent: int = 4
     hidden: int = 100
-    dt: float = 0.025
+    dt: float = 0.0025
     rate: float = 5e-3
     min_diffusion: float = 0.001
     paths: int = 5000
-    fine: int = 10
+    fine: int = 4
 
 
 def one(plan: Plan, seed: int) -> dict[str, Any]:

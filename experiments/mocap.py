@@ -171,8 +171,8 @@ def evaluated(
         "validation": float(mean_error(model, data["validation"], setup, samples=8, seed=7).mean()),
         "history": result.history,
         "feature": feature,
-        "truth": data["test"][:, setup.start : end, feature].tolist(),
-        "quantiles": quantiles.tolist(),
+        "truth": data["test"][:, setup.start : end, feature].double().round(decimals=2).tolist(),
+        "quantiles": quantiles.double().round(decimals=2).tolist(),
     }
 
 
