@@ -4,7 +4,8 @@
 
 1,024 series (see `experiments.lorenz_attractor`) and a `LatentSDE` of the paper's sizes, latent 4 and hidden
 100, fitted like any other data, without simulation: over forty steps an error of z0 grows many times over,
-and through a solver a model that knows nothing yet learns little from it.
+and through a solver a model that knows nothing yet learns little from it. What is learned so is the drift of
+continuous time, so paths are simulated in steps of a tenth of the observations' spacing.
 
 Printed is KL(true || prior) of the law of the three coordinates at t = .25, .5, .75 and 1, without
 observation errors, by the nearest-neighbour estimator of `experiments.neighbours` with k = 5, on `paths`

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from experiments.mocap import errors
+from experiments.mocap_limits import pace_told
 from experiments.mocap_model import MocapModel
 from experiments.mocap_training import Recipe, horizon, train, windows
 from experiments.physionet import (
@@ -72,6 +73,18 @@ def test_a_run_that_was_killed_ends_with_the_same_weights(tmp_path: Path) -> Non
         assert torch.equal(one, other)
     with pytest.raises(InputError, match="another recipe"):
         run("a.ckpt", replace(SMALL, pace=0.5))
+
+
+def test_a_pace_is_told_where_the_frames_show_it_and_only_there() -> None:
+    rng = np.random.default_rng(0)
+    paces = np.exp(0.1 * rng.normal(size=8))
+    ramps = paces[:, None, None] * np.arange(60.0)[:, None] * rng.normal(size=50)
+    shown = ramps - ramps.mean(1, keepdims=True)
+    error, deviation = pace_told(shown, paces, 0.1)
+    assert error < 0.4 * deviation
+    noise = rng.normal(size=(8, 60, 50))
+    error, deviation = pace_told(noise, paces, 0.1)
+    assert error > 0.8 * deviation
 
 
 def icu() -> IrregularSeries:
