@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ BAR = PUBLISHED["latent SDE (Li et al. 2020)"]
 
 @dataclass(frozen=True)
 class Plan:
-    steps: int = 6000
+    steps: int = 12000
     series: int = 1024
     batch: int = 64
     latent: int = 4
@@ -68,7 +69,8 @@ class Plan:
     fine: int = 4
 
 
-def one(plan: Plan, seed: int) -> dict[str, Any]:
+def one(plan: Plan, seed: int, out: Path | None = None) -> dict[str, Any]:
+    """Train, going on from what `out` holds of the seed, and evaluate."""
     raw = simulate(plan.series, 0)
     centre, scale = raw.mean((0, 1)), raw.std((0, 1))
     clean = (raw - centre) / scale
@@ -96,7 +98,8 @@ def one(plan: Plan, seed: int) -> dict[str, Any]:
         seed=seed,
     )
     with tempfile.TemporaryDirectory() as folder:
-        result = fit(model, series, out=Path(folder) / "run", config=config, tensorboard=False)
+        place = (out or Path(folder)) / f"seed{seed}"
+        result = fit(model, series, out=place, config=config, resume=True, tensorboard=False)
     return {"elbo": result.best_elbo, "seconds": round(result.seconds, 1)} | evaluate(
         model.eval(), clean, observed, centre, scale, plan, seed
     )
@@ -123,10 +126,10 @@ def evaluate(
         "kl_backwards": backwards,
         "floor": floor,
         "roughness": ratio.tolist(),
-        "true": fresh[:, :40].round(decimals=3).tolist(),
-        "prior": drawn[:, :40].round(decimals=3).tolist(),
-        "posterior": paths[:, 0].round(decimals=4).tolist(),
-        "behind": clean[:, 0].round(decimals=4).tolist(),
+        "true": fresh[:, :40].double().round(decimals=3).tolist(),
+        "prior": drawn[:, :40].double().round(decimals=3).tolist(),
+        "posterior": paths[:: plan.fine, 0].double().round(decimals=4).tolist(),
+        "behind": clean[:, 0].double().round(decimals=4).tolist(),
     }
 
 
@@ -186,4 +189,5 @@ EXPERIMENT = "lorenz"
 
 if __name__ == "__main__":
     plan, seeds, out, page = options(__doc__, Plan)
-    run(Experiment(EXPERIMENT, plan, one, table, draw), seeds, out, page)
+    train = partial(one, out=out / "runs" if out else None)
+    run(Experiment(EXPERIMENT, plan, train, table, draw), seeds, out, page)
