@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -100,10 +101,23 @@ def run(
             page.parent.parent / "figures" / f"{experiment.name}.png",
         )
         content = {"experiment": experiment.name, "plan": asdict(experiment.plan)}
-        write_json(
-            page.with_name(f"{experiment.name}.json"), content | {"seeds": {row["seed"]: row for row in rows}}
+        text = lines_of_json(content | {"seeds": {row["seed"]: row for row in rows}})
+        write_whole(
+            page.with_name(f"{experiment.name}.json"),
+            lambda file: file.write_text(text, encoding="utf-8"),
         )
     return results
+
+
+def lines_of_json(content: Any) -> str:
+    """Indented JSON, but a list of plain values stands on one line."""
+    text = json.dumps(content, indent=1, allow_nan=False)
+    # A string has no line break of its own, so what is joined stands between values.
+    return re.sub(r"\[\n([^\[\]{}]*?)\n *\]", lambda found: f"[{_one_line(found[1])}]", text) + "\n"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(line.strip() for line in text.splitlines())
 
 
 def circumstances(plan: Any, rows: Sequence[dict[str, Any]]) -> str:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from experiments.seeds import Experiment, insert, run
+from experiments.seeds import Experiment, insert, lines_of_json, run
 
 
 @dataclass(frozen=True)
@@ -77,3 +79,19 @@ def test_a_page_keeps_what_stands_around_the_marks(tmp_path: Path) -> None:
     assert (tmp_path / "docs" / "figures" / "sums.png").exists() and page.with_name("sums.json").exists()
     insert("new", page, "other")
     assert page.read_text() == text + "<!-- other -->\nnew\n<!-- end of other -->\n"
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_lists_of_plain_values_stand_on_a_line_and_nothing_else_changes(content: Any) -> None:
+    assert json.loads(lines_of_json(content)) == content
+
+
+def test_a_list_of_numbers_is_one_line() -> None:
+    assert lines_of_json({"a": [1, 2.5], "b": [[1], [2, 3]]}) == (
+        '{\n "a": [1, 2.5],\n "b": [\n  [1],\n  [2, 3]\n ]\n}\n'
+    )
