@@ -14,7 +14,7 @@ noise by three estimators, and their variances summed over the parameters:
 The variance of sticking the landing is that of what separates q from the exact posterior, so the training has
 to get near it. The exact drift is steep before an observation and jumps behind it. A first layer whose units
 switch within .003 to .1, at times spread over the span, can follow it; but such units are nearly collinear,
-and Adam does not find their output weights in 3,000 iterations (it ended at a ratio of 2 to 4). Natural
+and Adam does not find their output weights in time. Natural
 gradients do (`experiments.natural_gradient`); everything else follows Adam.
 
 Published is a figure in a talk without numbers; the bar here is a tenth of Monte Carlo's variance at the last

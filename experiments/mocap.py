@@ -128,12 +128,15 @@ def mean_error(model: MocapModel, sequences: Tensor, setup: Setup, *, samples: i
 
 
 def chosen(number: int, out: Path) -> Recipe:
-    """What `experiments.mocap_search` found, or the base where nothing was searched."""
+    """What `experiments.mocap_search` found, or the default where nothing was searched; it is printed."""
     log = out / "search.json"
     if not log.exists():
+        print(f"the default recipe, as there is no {log}")
         return BASE[number]
     trials = json.loads(log.read_text(encoding="utf-8"))
-    return Recipe(**min(trials.values(), key=lambda trial: trial["error"])["recipe"])
+    best = min(trials, key=lambda name: trials[name]["error"])
+    print(f"recipe '{best}' of {log}")
+    return Recipe(**trials[best]["recipe"])
 
 
 @dataclass(frozen=True)

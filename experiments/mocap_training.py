@@ -1,7 +1,6 @@
 """Training of the motion-capture models: windows that begin anywhere, at any pace, of a growing length.
 
-Sixteen sequences teach a net of 150 inputs the sequences, not walking. What helps, measured on sequences left
-out (see docs/results/latent-sde.md):
+Sixteen sequences teach a net of 150 inputs the sequences, not walking. What is done about it:
 
 * windows that begin at any frame: no net is told the time, so each is as good as the sequence itself;
 * windows played a little faster or slower, by a factor exp(N(0, pace²)): a walk that is left out has a pace
@@ -33,8 +32,6 @@ from latentsde.brownian import derive_seed
 from latentsde.errors import InputError
 from latentsde.files import write_whole
 
-Score = Callable[[MocapModel], float]
-
 
 @dataclass(frozen=True)
 class Recipe:
@@ -44,7 +41,7 @@ class Recipe:
         iterations, batch: windows a batch.
         learning_rate: warmed up over 50 iterations, then along a cosine to a fortieth.
         clip: largest norm of the gradient.
-        average: of the exponential average of the weights, which is what is scored and kept.
+        average: of the exponential average of the weights, which is what is kept.
         kl_weight, anneal: the weight of both divergences, and the iterations it takes to get there.
         horizon, grow: frames of the longest window, and the iterations to grow to it from 20.
         from_start: share of the windows that begin at frame 0.
@@ -79,11 +76,11 @@ class Trained:
     """The average of the weights at the end, and how it got there.
 
     Attributes:
-        history: (iteration, seconds, loss per frame, score or None) of every checkpoint.
+        history: (iteration, seconds, loss per frame) of every checkpoint.
     """
 
     model: MocapModel
-    history: list[tuple[int, float, float, float | None]]
+    history: list[tuple[int, float, float]]
 
 
 def trained(checkpoint: Path) -> MocapModel | None:
@@ -132,7 +129,6 @@ def train(
     *,
     seed: int,
     checkpoint: Path,
-    score: Score | None = None,
     every: int = 200,
     compile: bool = False,
     say: Callable[[str], object] = print,
@@ -141,7 +137,6 @@ def train(
 
     Args:
         checkpoint: a file to go on from and to leave behind, written every `every` iterations.
-        score: of the averaged weights then; only for the record.
         compile: the solver's steps: half a minute once, then two thirds of the time, and other roundings.
     """
     model = MocapModel(stochastic=recipe.stochastic, logit=recipe.logit, width=recipe.width, seed=seed)
@@ -162,15 +157,13 @@ def train(
         _follow(averaged, model, min(recipe.average, (iteration + 1) / (iteration + 10)))
         if (iteration + 1) % every and iteration + 1 < recipe.iterations:
             continue
-        scored = round(score(averaged), 3) if score is not None else None
         state |= {"iteration": iteration + 1, "seconds": before + time.perf_counter() - began}
-        state["history"].append((iteration + 1, round(state["seconds"], 1), round(loss, 3), scored))
+        state["history"].append((iteration + 1, round(state["seconds"], 1), round(loss, 3)))
         content = {"recipe": asdict(recipe), "model": model.state_dict(), "state": state}
         content["averaged"] = averaged.state_dict()
         content["optimizer"] = optimizer.state_dict()
         write_whole(checkpoint, lambda file, content=content: torch.save(content, file))
-        told = "" if scored is None else f"  score {scored:7.3f}"
-        say(f"{iteration + 1:6d}  {state['seconds']:6.0f} s  loss {loss:8.3f}{told}")
+        say(f"{iteration + 1:6d}  {state['seconds']:6.0f} s  loss {loss:8.3f}")
     return Trained(averaged, [tuple(row) for row in state["history"]])
 
 

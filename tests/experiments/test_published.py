@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 import torch
 
-from experiments.mocap import errors
 from experiments.mocap_limits import pace_told
 from experiments.mocap_model import MocapModel
 from experiments.mocap_training import Recipe, horizon, train, windows
 from experiments.physionet import (
     SquaredErrors,
+    Units,
+    check_plan,
     last_value_carried,
     one_step_ahead,
     questions,
@@ -51,14 +52,9 @@ def test_windows_grow_to_the_horizon_and_no_further() -> None:
 
 
 def test_a_run_that_was_killed_ends_with_the_same_weights(tmp_path: Path) -> None:
-    def score(model: MocapModel) -> float:
-        return float(errors(model, WALKS[:1], 0, 20, samples=2, seed=0)[0].mean())
-
     def run(name: str, recipe: Recipe) -> MocapModel:
         checkpoint = tmp_path / name
-        return train(
-            WALKS, recipe, seed=1, score=score, checkpoint=checkpoint, every=2, say=lambda line: None
-        ).model
+        return train(WALKS, recipe, seed=1, checkpoint=checkpoint, every=2, say=lambda line: None).model
 
     class KilledError(Exception):
         pass
@@ -67,7 +63,7 @@ def test_a_run_that_was_killed_ends_with_the_same_weights(tmp_path: Path) -> Non
         raise KilledError
 
     with pytest.raises(KilledError):
-        train(WALKS, SMALL, seed=1, score=score, checkpoint=tmp_path / "a.ckpt", every=2, say=killed)
+        train(WALKS, SMALL, seed=1, checkpoint=tmp_path / "a.ckpt", every=2, say=killed)
     resumed, whole = run("a.ckpt", SMALL), run("b.ckpt", SMALL)
     for one, other in zip(resumed.parameters(), whole.parameters(), strict=True):
         assert torch.equal(one, other)
@@ -85,6 +81,9 @@ def test_a_pace_is_told_where_the_frames_show_it_and_only_there() -> None:
     noise = rng.normal(size=(8, 60, 50))
     error, deviation = pace_told(noise, paces, 0.1)
     assert error > 0.8 * deviation
+
+
+ONE = Units(np.ones(1), np.ones(1))
 
 
 def icu() -> IrregularSeries:
@@ -109,9 +108,11 @@ def test_errors_count_every_asked_value_in_units_of_the_range() -> None:
     series = icu()
     model = LatentSDE.for_series(series, latent=2, hidden=4, encoder=4, context=4)
     given, asked = questions("extrapolation", series, 0.5)
-    one, half = (squared_errors(model, given, asked, np.array([r]), 5) for r in (1.0, 2.0))
+    one, half = (
+        squared_errors(model, given, asked, Units(np.array([r]), np.array([r])), 5) for r in (1.0, 2.0)
+    )
     assert one["values"] == int(np.isfinite(asked.values).sum())
-    for key in ("mse", "mse_of_pairs", "mse_of_paths"):
+    for key in ("mse", "mse_of_pairs", "mse_of_paths", "mse_as_published"):
         assert one[key] == pytest.approx(4.0 * half[key])
     assert one["mse_of_paths"] > one["mse_of_pairs"]
 
@@ -119,7 +120,7 @@ def test_errors_count_every_asked_value_in_units_of_the_range() -> None:
 def test_means_of_values_of_pairs_and_of_paths() -> None:
     """Two stays of two features: errors 1, 1, 1 and 3 in the first, none and 2 in the second."""
     nan = np.nan
-    errors = SquaredErrors(np.array([1.0, 2.0]))
+    errors = SquaredErrors(Units(np.array([1.0, 2.0]), np.array([10.0, 2.0])))
     errors.add(np.zeros((1, 3, 2)), np.array([[1.0, 6.0], [1.0, nan], [1.0, nan]]))
     errors.add(np.array([[[0.0, 1.0]], [[0.0, -1.0]]]), np.array([[nan, 4.0]]))
     means = errors.means()
@@ -127,19 +128,32 @@ def test_means_of_values_of_pairs_and_of_paths() -> None:
     assert means["mse"] == pytest.approx((3 * 1.0 + 9.0 + 4.0) / 5)
     assert means["mse_of_pairs"] == pytest.approx((1.0 + 9.0 + 0.0 + 4.0) / 4)
     assert means["mse_of_paths"] == pytest.approx((1.0 + 9.0 + 0.0 + (1.5**2 + 2.5**2) / 2) / 4)
+    assert means["mse_as_published"] == pytest.approx((0.01 + 9.0 + 0.0 + (1.5**2 + 2.5**2) / 2) / 4)
+
+
+def test_units_are_ranges_and_largest_values_of_all() -> None:
+    units = Units.of(np.array([[1.0, -2.0], [5.0, np.nan], [np.nan, 4.0]]))
+    assert units.ranges.tolist() == [4.0, 6.0] and units.largest.tolist() == [5.0, 4.0]
+
+
+def test_a_model_that_was_begun_with_another_plan_is_not_gone_on_with(tmp_path: Path) -> None:
+    check_plan(tmp_path / "run", {"error": 0.02, "models": ("latent_sde",)})
+    check_plan(tmp_path / "run", {"error": 0.02, "models": ("latent_sde",)})
+    with pytest.raises(InputError, match="another plan"):
+        check_plan(tmp_path / "run", {"error": 0.05, "models": ("latent_sde",)})
 
 
 def test_the_last_value_is_carried_on_and_the_mean_stands_where_there_is_none() -> None:
     series = icu()
     given, asked = questions("extrapolation", series, 0.5)
-    carried = last_value_carried(given, asked, np.zeros(1), np.ones(1))
+    carried = last_value_carried(given, asked, np.zeros(1), ONE)
     error = [
         asked.values[rows][5:, 0] - given.values[rows][4, 0]
         for rows in (series.rows(s) for s in range(len(series)))
     ]
     assert carried["mse"] == pytest.approx(np.square(error).mean())
     nothing = given.with_values(np.full_like(given.values, np.nan))
-    assert last_value_carried(nothing, asked, np.full(1, 2.0), np.ones(1))["mse"] == pytest.approx(
+    assert last_value_carried(nothing, asked, np.full(1, 2.0), ONE)["mse"] == pytest.approx(
         np.nanmean((asked.values - 2.0) ** 2)
     )
 
@@ -153,5 +167,5 @@ def test_one_step_ahead_a_value_does_not_know_itself() -> None:
     for shift in (-1.0, 0.0, 1.0):
         values = series.values.copy()
         values[last] += shift
-        total.append(one_step_ahead(model, series.with_values(values), np.ones(1))["mse"] * series.n_observed)
+        total.append(one_step_ahead(model, series.with_values(values), ONE)["mse"] * series.n_observed)
     assert total[0] - 2.0 * total[1] + total[2] == pytest.approx(2.0 * len(last), rel=1e-5)

@@ -102,8 +102,10 @@ def test_a_scale_that_is_held_is_the_one_given_and_not_trained() -> None:
     parameters = torch.zeros(3, requires_grad=True)
     likelihoods.log_prob(parameters, torch.ones(3)).sum().backward()
     assert parameters.grad is not None and likelihoods.raw_scale.grad is None
-    with pytest.raises(ValueError, match="must be above"):
-        likelihoods.hold_scale(torch.tensor([0.0, 1.0, 1.0]))
+    for wrong in ([0.0, 1.0, 1.0], [1.0, 1.0, float("inf")], [1.0], 1.0):
+        with pytest.raises(ValueError, match=r"one finite scale above .* for each of 3 features"):
+            likelihoods.hold_scale(torch.tensor(wrong))
+    torch.testing.assert_close(likelihoods.scale, known)
 
 
 def test_a_poisson_feature_has_no_scale_to_learn() -> None:

@@ -92,12 +92,16 @@ class Likelihoods(nn.Module):
     @torch.no_grad()
     def hold_scale(self, scale: Tensor) -> None:
         """Take the scales (F,) as known, in scaled units, and train them no more: of an error of measurement
-        that is known, or to weigh features as one likes. Raises `ValueError` where one is not above
-        `MIN_SCALE`.
+        that is known, or to weigh features as one likes. A model that is loaded has the scales, but trains
+        them again unless they are held anew. Raises `ValueError` for another shape, and where one is not
+        finite and above `MIN_SCALE`.
         """
         above = scale.to(self.raw_scale) - MIN_SCALE
-        if not bool((above > 0).all()):
-            raise ValueError(f"scales must be above {MIN_SCALE:g}, got {scale.tolist()}")
+        if above.shape != self.raw_scale.shape or not bool((above.isfinite() & (above > 0)).all()):
+            raise ValueError(
+                f"one finite scale above {MIN_SCALE:g} for each of {len(self.families)} features, "
+                f"got {scale.tolist()}"
+            )
         # The inverse of softplus, for small and large numbers alike.
         self.raw_scale.copy_(above + torch.log(-torch.expm1(-above)))
         self.raw_scale.requires_grad_(False)
