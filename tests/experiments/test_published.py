@@ -46,6 +46,18 @@ def test_windows_at_their_own_pace_are_pieces_of_the_walks() -> None:
         assert (window - pieces).abs().amax((1, 2)).min() < 1e-4
 
 
+def test_windows_at_other_paces_lie_between_the_frames_and_end_with_the_walk() -> None:
+    ramp = (torch.arange(60.0)[None, :, None] + torch.zeros(3, 1, 50)).contiguous()
+    frames, mask = windows(ramp, replace(SMALL, pace=0.3, batch=60), 30, torch.Generator().manual_seed(0))
+    inside = mask.bool()
+    pace = frames[:, 1, :1] - frames[:, 0, :1]
+    at = frames[:, 0, :1] + pace * torch.arange(30)
+    torch.testing.assert_close(frames[..., 0][inside], at[inside], rtol=0.0, atol=1e-3)
+    assert (frames[~inside] > 58.99).all() and not inside.all()
+    assert (at[~inside] > 58.99).all() and (at[inside] < 59.01).all()
+    assert pace.min() < 0.8 and pace.max() > 1.2
+
+
 def test_windows_grow_to_the_horizon_and_no_further() -> None:
     lengths = [horizon(SMALL, k) for k in range(8)]
     assert lengths[0] == 20 and lengths[-1] == 30 and lengths == sorted(lengths)
