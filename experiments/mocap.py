@@ -232,15 +232,21 @@ def draw(plan: Plan, results: list[dict[str, Any]]) -> Figure:
     return figure
 
 
-def main() -> None:
+def options(description: str | None) -> argparse.ArgumentParser:
+    """The options of what trains these models."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--root", type=Path, required=True, help="directory that holds mocap35/")
     parser.add_argument("--setup", type=int, choices=sorted(SETUPS), default=1)
     parser.add_argument("--out", type=Path, default=Path("runs/mocap"))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--compile", action="store_true", help="compile the solver's steps")
+    return parser
+
+
+def main() -> None:
+    parser = options(__doc__)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--ablation", choices=ABLATIONS, help="change the chosen recipe and run the seeds")
     parser.add_argument("--page", type=Path, help="markdown page to put the table into")
     asked = parser.parse_args()

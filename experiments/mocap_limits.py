@@ -40,12 +40,16 @@ def angles_per_frame(sequences: np.ndarray, components: np.ndarray, mean: np.nda
     return np.abs(turned[:, -1] - turned[:, 0]) / (sequences.shape[1] - 1)
 
 
+def between(frames: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """(..., K, F) linear interpolation of frames (..., T, F) at times (K,), in frames."""
+    before = np.minimum(at.astype(int), frames.shape[-2] - 2)
+    share = (at - before)[:, None]
+    return frames[..., before, :] * (1.0 - share) + frames[..., before + 1, :] * share
+
+
 def played(sequences: np.ndarray, pace: float) -> np.ndarray:
-    """The sequences at another pace, by linear interpolation: (N, T / pace, 50)."""
-    at = np.arange(int((sequences.shape[1] - 1) / pace) + 1) * pace
-    before = np.minimum(at.astype(int), sequences.shape[1] - 2)
-    share = (at - before)[None, :, None]
-    return sequences[:, before] * (1.0 - share) + sequences[:, before + 1] * share
+    """The sequences at another pace: (N, T / pace, 50)."""
+    return between(sequences, np.arange(int((sequences.shape[1] - 1) / pace) + 1) * pace)
 
 
 def windows(sequences: np.ndarray, paces: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -102,9 +106,7 @@ def pace_told(sequences: np.ndarray, paces: np.ndarray, spread: float) -> tuple[
     for k in origin:
         factor = np.exp(spread * rng.normal())
         at = rng.uniform(0.0, sequences.shape[1] - 6) + factor * np.arange(GIVEN)
-        before = at.astype(int)
-        share = (at - before)[:, None]
-        found.append(sequences[k, before] * (1.0 - share) + sequences[k, before + 1] * share)
+        found.append(between(sequences[k], at))
         logs.append(np.log(factor * paces[k]))
     known, answers = described(np.array(found), velocity=20.0), np.array(logs)[:, None]
     errors = []
@@ -119,23 +121,18 @@ def of_the_models(runs: Path, sequences: torch.Tensor) -> tuple[np.ndarray, np.n
     """(N,) each, means over the seeds that are trained: error of the models' mean prediction, error at the
     best pace, and that pace.
     """
-    factors = torch.linspace(0.75, 1.15, 41)
+    factors = np.linspace(0.75, 1.15, 41)
+    truth = sequences[:, GIVEN:].double().numpy()
     found = []
     for checkpoint in sorted((runs / "checkpoints").glob("*.ckpt")):
         model = trained(checkpoint)
         if model is None:
             continue
-        drawn = model.predict(sequences[:, :GIVEN], 360, samples=10, seed=11).mean(0)
-        errors = []
-        for factor in factors:
-            at = factor * torch.arange(GIVEN, sequences.shape[1])
-            before = at.long()
-            share = (at - before).unsqueeze(-1)
-            told = drawn[:, before] * (1.0 - share) + drawn[:, before + 1] * share
-            errors.append((told - sequences[:, GIVEN:]).square().mean((1, 2)))
-        least, which = torch.stack(errors).min(0)
-        found.append(torch.stack([errors[25], least, factors[which]]))
-    own, best, pace = torch.stack(found).mean(0).numpy()
+        drawn = model.predict(sequences[:, :GIVEN], 360, samples=10, seed=11).mean(0).double().numpy()
+        told = [between(drawn, factor * np.arange(GIVEN, sequences.shape[1])) for factor in factors]
+        errors = np.array([np.square(one - truth).mean((1, 2)) for one in told])
+        found.append([errors[25], errors.min(0), factors[errors.argmin(0)]])
+    own, best, pace = np.mean(found, 0)
     return own, best, pace
 
 

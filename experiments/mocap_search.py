@@ -14,7 +14,6 @@ killed goes on from its last checkpoint.
 
 from __future__ import annotations
 
-import argparse
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from experiments.mocap import BASE, SETUPS, Setup, mean_error, read
+from experiments.mocap import BASE, SETUPS, Setup, mean_error, options, read
 from experiments.mocap_training import Recipe, train
 from latentsde.files import write_json
 
@@ -86,14 +85,7 @@ def search(number: int, data: dict[str, Tensor], out: Path, *, compile: bool) ->
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--root", type=Path, required=True, help="directory that holds mocap35/")
-    parser.add_argument("--setup", type=int, choices=sorted(SETUPS), default=1)
-    parser.add_argument("--out", type=Path, default=Path("runs/mocap"))
-    parser.add_argument("--compile", action="store_true", help="compile the solver's steps")
-    asked = parser.parse_args()
+    asked = options(__doc__).parse_args()
     torch.set_num_threads(1)
     search(asked.setup, read(asked.root), asked.out / f"setup{asked.setup}", compile=asked.compile)
 

@@ -323,16 +323,16 @@ def table(plan: Plan, results: list[dict[str, Any]]) -> list[str]:
 
 
 def draw(plan: Plan, results: list[dict[str, Any]]) -> Figure:
-    """Errors of all models, a dot a seed."""
+    """Errors of every row of the table, a dot a seed."""
+    names = list(reversed(results[0]))
     with style():
-        figure, axes = grid(1, 1, width=4.5, height=0.4 + 0.3 * len(plan.models))
-        for place, name in enumerate(reversed(plan.models)):
-            errors = [row[name]["mse_as_published"] * 1e3 for row in results]
-            axes[0, 0].plot(errors, [place] * len(errors), "o", color=MODEL, ms=4)
-        labels = [name.replace("_", " ") for name in reversed(plan.models)]
-        axes[0, 0].set_yticks(range(len(labels)), labels)
+        figure, axes = grid(1, 1, width=4.5, height=0.4 + 0.3 * len(names))
+        errors = np.array([[1e3 * row[name]["mse_as_published"] for row in results] for name in names])
+        for place, row in enumerate(errors):
+            axes[0, 0].plot(row, [place] * len(row), "o", color=MODEL, ms=4)
+        axes[0, 0].set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
         axes[0, 0].set(xlabel="test MSE as published, 1e-3", title=f"PhysioNet 2012, {plan.task}")
-        axes[0, 0].set_xlim(left=0)
+        axes[0, 0].set(xlim=(0.0, 1.08 * errors.max()), ylim=(-0.5, len(names) - 0.5))
     return figure
 
 
