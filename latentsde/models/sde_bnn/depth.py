@@ -1,0 +1,42 @@
+"""How a continuous-depth layer is solved: the dial of accuracy against cost, in training and afterwards."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from ...errors import InputError
+from ...solvers import PID, ConstantStep
+
+
+@dataclass(frozen=True)
+class Depth:
+    """Depth runs from time 0 to 1.
+
+    Attributes:
+        steps: equal ones, of which the last ends at 1 exactly.
+        method: of `latentsde.solvers.METHODS` that takes additive noise; "euler" evaluates the network once a
+            step, "midpoint" and "heun" twice.
+        adjoint: "direct", "checkpointed", "backsolve", or "reversible" with method "reversible_heun".
+        tolerance: instead of `steps` equal ones, adaptive ones with this relative and absolute tolerance; a
+            dial for evaluation, where no gradient is taken.
+    """
+
+    steps: int = 20
+    method: str = "euler"
+    adjoint: str = "direct"
+    tolerance: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise InputError(f"depth needs at least 1 step, got {self.steps}")
+        if self.tolerance is not None and not (math.isfinite(self.tolerance) and self.tolerance > 0):
+            raise InputError(f"the tolerance must be a positive number, got {self.tolerance}")
+
+    def options(self) -> dict[str, Any]:
+        """For `latentsde.solve`."""
+        steps: Any = ConstantStep(1.0 / self.steps)
+        if self.tolerance is not None:
+            steps = PID(rtol=self.tolerance, atol=self.tolerance)
+        return {"method": self.method, "controller": steps, "adjoint": self.adjoint}

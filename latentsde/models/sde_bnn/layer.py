@@ -1,0 +1,125 @@
+"""SDEBNN: any block becomes a Bayesian layer of continuous depth, its weights a path of an SDE.
+
+Xu, Chen, Li & Duvenaud 2022, "Infinitely deep Bayesian neural networks with stochastic differential
+equations".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ...brownian import derive_seed, standard_normal
+from ...errors import InputError
+from ...solvers import Stats, solve
+from .depth import Depth
+from .drift import DriftNetwork
+from .process import PRIORS, Network, WeightProcess
+from .weights import FlatModule
+
+# Labels of the streams that are drawn from one seed.
+_PATH, _START = 0, 1
+
+
+class Passed(NamedTuple):
+    """What a layer makes of its input.
+
+    Attributes:
+        h: (samples · batch, ...) the activations at time 1.
+        kl: (samples,) an estimate of KL(q || p) of the layer's weights.
+        stats: of the solve.
+    """
+
+    h: Tensor
+    kl: Tensor
+    stats: Stats
+
+
+class SDEBNN(nn.Module):
+    """A block with weights that follow an SDE along its depth.
+
+    Args:
+        block: any module with forward(t, h) or forward(h) that keeps the shape of h (batch, ...). Its
+            parameters are where the weights' path begins; the block itself is not changed.
+        sigma: the weights' diffusion, of prior and posterior.
+        prior: "ornstein-uhlenbeck", dw = -w dt + σ dB, or "brownian", dw = σ dB.
+        hidden, rank: of the posterior's drift (see `DriftNetwork`); hidden=None for none.
+        initial: "point", weights at time 0 that are learned and have no KL; or "normal", of which mean and
+            deviation are learned, against N(0, `initial_prior_std`²).
+        initial_std: where the deviations start.
+        sticking_the_landing: see `latentsde.PathKL`.
+        depth: how it is solved, unless a call says otherwise.
+    """
+
+    def __init__(
+        self,
+        block: nn.Module,
+        *,
+        sigma: float = 0.1,
+        prior: str = "ornstein-uhlenbeck",
+        hidden: Sequence[int] | None = (2, 64, 2),
+        rank: int | None = None,
+        initial: str = "point",
+        initial_std: float = 0.02,
+        initial_prior_std: float = 0.1,
+        sticking_the_landing: bool = True,
+        depth: Depth | None = None,
+    ) -> None:
+        super().__init__()
+        for name, value in (
+            ("sigma", sigma),
+            ("initial_std", initial_std),
+            ("initial_prior_std", initial_prior_std),
+        ):
+            if not (math.isfinite(value) and value > 0):
+                raise InputError(f"{name} must be a positive number, got {value}")
+        if prior not in PRIORS:
+            raise InputError(f"prior must be {' or '.join(map(repr, PRIORS))}, got {prior!r}")
+        if initial not in ("point", "normal"):
+            raise InputError(f"initial must be 'point' or 'normal', got {initial!r}")
+        self.block = FlatModule(block)
+        self.prior, self.sticking_the_landing = prior, sticking_the_landing
+        self.initial_prior_std = initial_prior_std
+        self.depth = depth or Depth()
+        self.sigma: Tensor
+        self.register_buffer("sigma", torch.tensor(sigma))
+        self.start = nn.Parameter(self.block.initial.clone())
+        log_std = torch.full_like(self.block.initial, math.log(initial_std))
+        self.start_log_std = nn.Parameter(log_std) if initial == "normal" else None
+        self.drift = None if hidden is None else DriftNetwork(self.block.count, hidden, rank)
+
+    def forward(self, h: Tensor, *, seed: int, samples: int = 1, depth: Depth | None = None) -> Passed:
+        """h (samples · batch, ...), the batch of sample 0 first, to the same at time 1.
+
+        The weights of a sample are a function of (seed, sample): sample 0 is the same however many there are,
+        and all of a batch see the same weights.
+        """
+        if samples < 1 or len(h) % samples:
+            raise InputError(f"{len(h)} inputs cannot be shared among {samples} samples of the weights")
+        w, kl = self._begin(samples, derive_seed(seed, _START))
+        weights = WeightProcess(self.drift, self.sigma, self.prior)
+        network = Network(weights, self.block, sticking_the_landing=self.sticking_the_landing)
+        state = (w, h.unflatten(0, (samples, -1)))
+        options = (depth or self.depth).options()
+        solution = solve(network, state, [0.0, 1.0], seed=derive_seed(seed, _PATH), **options)
+        assert solution.functional is not None
+        return Passed(solution.ys[1][-1].flatten(0, 1), kl + solution.functional[-1], solution.stats)
+
+    def _begin(self, samples: int, seed: int) -> tuple[Tensor, Tensor]:
+        """Weights (samples, count) at time 0, and their KL (samples,)."""
+        mean: Tensor = self.start.expand(samples, -1)
+        if self.start_log_std is None:
+            return mean, mean.new_zeros(samples)
+        log_std: Tensor = self.start_log_std
+        ids = torch.arange(samples, device=mean.device)
+        noise = standard_normal(mean.shape, seed=seed, ids=ids, device=mean.device).to(mean.dtype)
+        w = mean + log_std.exp() * noise
+        if self.sticking_the_landing:
+            mean, log_std = mean.detach(), log_std.detach()
+        ours = -0.5 * ((w - mean) / log_std.exp()).square() - log_std
+        prior = -0.5 * (w / self.initial_prior_std).square() - math.log(self.initial_prior_std)
+        return w, (ours - prior).sum(-1)

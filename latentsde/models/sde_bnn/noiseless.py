@@ -1,0 +1,63 @@
+"""ODENet and HyperODENet: what is left of an SDEBNN whose weights have no noise.
+
+ODENet: Chen, Rubanova, Bettencourt & Duvenaud 2018, weights that are the same along the depth. HyperODENet:
+Xu, Chen, Li & Duvenaud 2022, section 5, weights that follow an ODE from a learned start. Both are called as
+an `SDEBNN` is, and use neither seed nor samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ...solvers import solve
+from .depth import Depth
+from .drift import DriftNetwork
+from .layer import Passed
+from .process import NoiselessNetwork, WeightProcess
+from .weights import FlatModule, takes_time
+
+
+class ODENet(nn.Module):
+    """A block solved over depth; it becomes part of this module. Arguments as `SDEBNN`'s."""
+
+    def __init__(self, block: nn.Module, *, depth: Depth | None = None) -> None:
+        super().__init__()
+        self.block, self.depth = block, depth or Depth()
+        self._takes_time = takes_time(block)
+
+    def f(self, t: Tensor, h: Tensor) -> Tensor:
+        """The right-hand side, for the solver."""
+        out: Tensor = self.block(t, h) if self._takes_time else self.block(h)
+        return out
+
+    def forward(self, h: Tensor, *, seed: int = 0, samples: int = 1, depth: Depth | None = None) -> Passed:
+        solution = solve(self, h, [0.0, 1.0], **(depth or self.depth).options())
+        return Passed(solution.ys[-1], h.new_zeros(samples), solution.stats)
+
+
+class HyperODENet(nn.Module):
+    """A block whose weights follow dw = f_p + f_θ, without noise. Arguments as `SDEBNN`'s."""
+
+    def __init__(
+        self,
+        block: nn.Module,
+        *,
+        prior: str = "ornstein-uhlenbeck",
+        hidden: Sequence[int] = (2, 64, 2),
+        rank: int | None = None,
+        depth: Depth | None = None,
+    ) -> None:
+        super().__init__()
+        self.block, self.prior, self.depth = FlatModule(block), prior, depth or Depth()
+        self.start = nn.Parameter(self.block.initial.clone())
+        self.drift = DriftNetwork(self.block.count, hidden, rank)
+
+    def forward(self, h: Tensor, *, seed: int = 0, samples: int = 1, depth: Depth | None = None) -> Passed:
+        weights = WeightProcess(self.drift, torch.zeros((), device=h.device), self.prior)
+        ode = NoiselessNetwork(weights, self.block)
+        state = (self.start.unsqueeze(0), h.unsqueeze(0))
+        solution = solve(ode, state, [0.0, 1.0], **(depth or self.depth).options())
+        return Passed(solution.ys[1][-1].squeeze(0), h.new_zeros(samples), solution.stats)

@@ -1,0 +1,89 @@
+"""Weights and activations as one stochastic differential equation.
+
+    prior       dw = f_p(w) dt + σ dB,          f_p = -w (Ornstein-Uhlenbeck) or 0 (Brownian)
+    posterior   dw = (f_p + f_θ)(w, t) dt + σ dB
+    network     dh = f_h(h, t, w) dt
+
+(Xu, Chen, Li & Duvenaud 2022, "Infinitely deep Bayesian neural networks with stochastic differential
+equations", equations 5 to 8).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...girsanov import PathKL
+from .weights import FlatModule
+
+PRIORS = ("ornstein-uhlenbeck", "brownian")
+
+
+class WeightProcess:
+    """The posterior SDE of the weights (samples, count), and the prior drift h.
+
+    Args:
+        drift: f_θ(t, w), or None for weights that follow their prior.
+        sigma: (), above 0.
+        prior: one of PRIORS.
+    """
+
+    noise_type, sde_type, additive = "diagonal", "ito", True
+
+    def __init__(self, drift: nn.Module | None, sigma: Tensor, prior: str) -> None:
+        self.drift, self.sigma, self.prior = drift, sigma, prior
+
+    def f(self, t: Tensor, w: Tensor) -> Tensor:
+        prior = self.h(t, w)
+        return prior if self.drift is None else prior + self.drift(t, w)
+
+    def g(self, t: Tensor, w: Tensor) -> Tensor:
+        return self.sigma.to(w.dtype).expand_as(w)
+
+    def h(self, t: Tensor, w: Tensor) -> Tensor:
+        return -w if self.prior == "ornstein-uhlenbeck" else torch.zeros_like(w)
+
+
+class Network:
+    """(w, h) as one state, its `functional` the path KL of w.
+
+    The KL is of the weights alone, so that sticking the landing, which evaluates the posterior's drift once
+    more, leaves the activations' alone.
+    """
+
+    noise_type, sde_type, additive = "diagonal", "ito", True
+
+    def __init__(self, weights: WeightProcess, module: FlatModule, *, sticking_the_landing: bool) -> None:
+        self.weights = PathKL(weights, sticking_the_landing=sticking_the_landing)
+        self.module = module
+
+    def f(self, t: Tensor, y: Any) -> tuple[Tensor, Tensor]:
+        w, h = y
+        return self.weights.f(t, w), self.module(t, w, h)
+
+    def g(self, t: Tensor, y: Any) -> tuple[Tensor, None]:
+        return self.weights.g(t, y[0]), None
+
+    def watch(self, t: Tensor, y: Any) -> None:
+        self.weights.watch(t, y[0])
+
+    def seen(self) -> Any:
+        return self.weights.seen()
+
+    def functional(self, t: Tensor, y: Any, h: Any, dW: Any, *fields: Tensor) -> Tensor:
+        """(samples,) over one step."""
+        length = h[0] if isinstance(h, tuple) else h
+        return self.weights.functional(t, y[0], length, dW[0], *fields)
+
+
+class NoiselessNetwork:
+    """(w, h) with dw = f_p + f_θ and no noise: an ODE."""
+
+    def __init__(self, weights: WeightProcess, module: FlatModule) -> None:
+        self.weights, self.module = weights, module
+
+    def f(self, t: Tensor, y: Any) -> tuple[Tensor, Tensor]:
+        w, h = y
+        return self.weights.f(t, w), self.module(t, w, h)

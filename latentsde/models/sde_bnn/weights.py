@@ -1,0 +1,97 @@
+"""The parameters of a module as rows of one tensor, so that a solver can carry them as a state."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import InputError
+
+
+class FlatModule(nn.Module):
+    """A module without parameters of its own: it is given them, one row of numbers for each sample.
+
+    Args:
+        module: forward(t, h) or forward(h), of one tensor h (batch, ...) to one of its shape. It is copied
+            and left as it is. Buffers are kept, and are the same for all samples.
+
+    Raises:
+        InputError: for modules that change while they are evaluated (batch normalisation's running
+            statistics), that have nothing to learn, or whose forward takes something else.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self._takes_time = takes_time(module)
+        self._convolves = any(isinstance(part, nn.modules.conv._ConvNd) for part in module.modules())
+        for part in module.modules():
+            if isinstance(part, nn.modules.batchnorm._NormBase) and part.track_running_stats:
+                raise InputError(
+                    f"{type(part).__name__} keeps running statistics, which a solver's evaluations would "
+                    "mix; take GroupNorm, or track_running_stats=False"
+                )
+        named = dict(module.named_parameters())
+        if not named:
+            raise InputError(f"{type(module).__name__} has no parameters that could be Bayesian")
+        places: dict[int, list[str]] = {}
+        for name, parameter in module.named_parameters(remove_duplicate=False):
+            places.setdefault(id(parameter), []).append(name)
+        self._names = [places[id(parameter)] for parameter in named.values()]
+        self._shapes = [parameter.shape for parameter in named.values()]
+        self._sizes = [math.prod(shape) for shape in self._shapes]
+        self.count = sum(self._sizes)
+        self.initial = torch.cat([parameter.detach().flatten() for parameter in named.values()]).clone()
+        self.skeleton = copy.deepcopy(module)
+        for names in self._names:
+            for name in names:
+                owner, _, own = name.rpartition(".")
+                _without_parameter(self.skeleton.get_submodule(owner), own)
+
+    def named(self, weights: Tensor) -> dict[str, Tensor]:
+        """(..., count) to the parameters by their names, (..., *shape) each."""
+        parts = weights.split(self._sizes, dim=-1)
+        return {
+            name: part.unflatten(-1, shape) if shape else part.squeeze(-1)
+            for names, shape, part in zip(self._names, self._shapes, parts, strict=True)
+            for name in names
+        }
+
+    def forward(self, t: Tensor, weights: Tensor, h: Tensor) -> Tensor:
+        """Of a time (), weights (samples, count) and h (samples, batch, ...): (samples, batch, ...)."""
+        if len(weights) == 1 or (self._convolves and h.device.type == "cpu"):
+            # Convolutions by weights of each sample are grouped ones, which take three times as long there.
+            each = zip(weights, h, strict=True)
+            return torch.stack([self._one(t, self.named(own), of) for own, of in each])
+        return torch.vmap(self._one, in_dims=(None, 0, 0))(t, self.named(weights), h)
+
+    def _one(self, t: Tensor, named: dict[str, Tensor], h: Tensor) -> Tensor:
+        arguments = (t, h) if self._takes_time else (h,)
+        out: Tensor = torch.func.functional_call(self.skeleton, named, arguments)
+        return out
+
+
+def _without_parameter(owner: nn.Module, name: str) -> None:
+    """Leave in a parameter's place a buffer that takes no room and is not saved."""
+    parameter = getattr(owner, name)
+    delattr(owner, name)
+    owner.register_buffer(name, parameter.new_zeros(()).expand(parameter.shape), persistent=False)
+
+
+def takes_time(module: nn.Module) -> bool:
+    """Whether forward is of (t, h), and not of (h)."""
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    needed = [
+        p
+        for p in inspect.signature(module.forward).parameters.values()
+        if p.kind in kinds and p.default is inspect.Parameter.empty
+    ]
+    if len(needed) not in (1, 2):
+        raise InputError(
+            f"{type(module).__name__}.forward takes {len(needed)} arguments; "
+            "a continuous-depth layer needs forward(t, h) or forward(h)"
+        )
+    return len(needed) == 2
