@@ -13,11 +13,11 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from torch import nn
 
 from ..errors import InputError
 from ..files import write_whole
-from ..models import SeriesModel
-from .module import SeriesTraining
+from .base import Training
 from .state import TrainingState
 
 FOLDER, LAST, BEST = "checkpoints", "last.ckpt", "best.ckpt"
@@ -25,7 +25,7 @@ _FORMAT = 1
 
 
 def write_checkpoint(
-    path: Path, model: SeriesModel, state: TrainingState, optimizer: torch.optim.Optimizer | None = None
+    path: Path, model: nn.Module, state: TrainingState, optimizer: torch.optim.Optimizer | None = None
 ) -> None:
     """Weights, state and, to train on from it, the optimizer; an old file stays until the new is whole."""
     content = {"format": _FORMAT, "state": state.to_json(), "model": model.state_dict()}
@@ -34,7 +34,7 @@ def write_checkpoint(
     write_whole(path, lambda temporary: torch.save(content, temporary))
 
 
-def read_checkpoint(path: Path, model: SeriesModel) -> tuple[TrainingState, dict[str, Any] | None]:
+def read_checkpoint(path: Path, model: nn.Module) -> tuple[TrainingState, dict[str, Any] | None]:
     """Load the weights into `model`; state and optimizer (None at step 0). InputError for a damaged file."""
     try:
         # torch reads a flipped bit as another number; the archive's checksums know better.
@@ -66,7 +66,7 @@ class Checkpoints(pl.Callback):
         self.folder = folder
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, SeriesTraining)
+        assert isinstance(pl_module, Training)
         model, state = pl_module.model, pl_module.state
         if trainer.is_global_zero:
             if state.best_step == state.step:

@@ -14,28 +14,22 @@ DEVICES = ("cpu", "cuda")
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
-    """How a model is fitted. Raises `InputError` for a value out of range.
+class OptimisationConfig:
+    """What every training has. Raises `InputError` for a value out of range.
 
     Attributes:
         steps: optimisation steps.
-        batch_size: series of a global batch, over all processes; all series where there are fewer.
+        batch_size: examples of a global batch, over all processes; all examples where there are fewer.
         learning_rate: the highest one, reached after `warmup_steps` from 0.
         final_learning_rate: the share of `learning_rate` that a cosine over `steps` goes down to.
         weight_decay: of AdamW, on weight matrices only.
         clip: the largest norm of the gradient; 0 leaves it as it is.
         anneal_steps: steps over which the weight of the KL rises from 0 to 1; 0 begins with 1.
-        hidden_share: of the values, left out of the recognition network's sight in training steps (not in
-            validation) though their likelihood counts: against overfitting, and for imputation. 0 where the
-            data miss as much already.
-        hidden_after: a time in the data's unit; what is later is left out of the recognition network's sight,
-            in validation too, though its likelihood counts: to train for forecasts from that time. None shows
-            all.
-        samples: posterior paths a series, in training and validation.
+        samples: of the posterior, in training and validation.
         validate_every: steps between two validations, each of which writes a checkpoint.
-        patience: validations without a better ELBO after which training stops; 0 never stops early.
+        patience: validations without a better one after which training stops; 0 never stops early.
         log_every: steps averaged in a training row of history.csv; a row also ends with each validation.
-        seed: of the order of the series and of all noise.
+        seed: of the order of the examples and of all noise.
         device: "cpu" or "cuda".
         processes: that share each global batch. Neither noise nor batches depend on their number.
     """
@@ -48,8 +42,6 @@ class TrainingConfig:
     weight_decay: float = 0.2
     clip: float = 1.0
     anneal_steps: int = 300
-    hidden_share: float = 0.3
-    hidden_after: float | None = None
     samples: int = 1
     validate_every: int = 100
     patience: int = 10
@@ -60,16 +52,13 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "samples", "validate_every", "log_every", "processes"):
-            _whole(name, getattr(self, name), at_least=1)
+            whole(name, getattr(self, name), at_least=1)
         for name in ("warmup_steps", "anneal_steps", "patience", "seed"):
-            _whole(name, getattr(self, name), at_least=0)
-        _within("learning_rate", self.learning_rate, 0.0, math.inf, above=True)
-        _within("final_learning_rate", self.final_learning_rate, 0.0, 1.0)
-        _within("weight_decay", self.weight_decay, 0.0, math.inf)
-        _within("hidden_share", self.hidden_share, 0.0, 0.9)
-        if self.hidden_after is not None:
-            _within("hidden_after", self.hidden_after, -math.inf, math.inf)
-        _within("clip", self.clip, 0.0, math.inf)
+            whole(name, getattr(self, name), at_least=0)
+        within("learning_rate", self.learning_rate, 0.0, math.inf, above=True)
+        within("final_learning_rate", self.final_learning_rate, 0.0, 1.0)
+        within("weight_decay", self.weight_decay, 0.0, math.inf)
+        within("clip", self.clip, 0.0, math.inf)
         if self.seed >= 2**63:
             raise InputError(f"seed must be less than 2^63, got {self.seed}; choose a smaller number")
         if self.device not in DEVICES:
@@ -97,12 +86,35 @@ class TrainingConfig:
         return asdict(self)
 
 
-def _whole(name: str, value: object, *, at_least: int) -> None:
+@dataclass(frozen=True)
+class TrainingConfig(OptimisationConfig):
+    """How a model of series is fitted; examples are series.
+
+    Attributes:
+        hidden_share: of the values, left out of the recognition network's sight in training steps (not in
+            validation) though their likelihood counts: against overfitting, and for imputation. 0 where the
+            data miss as much already.
+        hidden_after: a time in the data's unit; what is later is left out of the recognition network's sight,
+            in validation too, though its likelihood counts: to train for forecasts from that time. None shows
+            all.
+    """
+
+    hidden_share: float = 0.3
+    hidden_after: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        within("hidden_share", self.hidden_share, 0.0, 0.9)
+        if self.hidden_after is not None:
+            within("hidden_after", self.hidden_after, -math.inf, math.inf)
+
+
+def whole(name: str, value: object, *, at_least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
         raise InputError(f"{name} must be a whole number of at least {at_least}, got {quote(value)}")
 
 
-def _within(name: str, value: object, low: float, high: float, *, above: bool = False) -> None:
+def within(name: str, value: object, low: float, high: float, *, above: bool = False) -> None:
     number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     if not number or not low <= value <= high or (above and value == low):  # type: ignore[operator]
         limits = f"above {low:g}" if above else f"of at least {low:g}"

@@ -50,7 +50,7 @@ def difference(out: Path, described: dict[str, Any]) -> str | None:
     before, now = _flat(read_config(out)), _flat(json.loads(json.dumps(described)))
     for key, value in now.items():
         section, _, name = key.partition(".")
-        free = section not in ("stream_version", "model", "scaler", "training") or name in _FREE
+        free = section not in ("stream_version", "model", "scaler", "classifier", "training") or name in _FREE
         if free or before.get(key) == value:
             continue
         return (

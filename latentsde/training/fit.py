@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +14,12 @@ from ..data import IrregularSeries
 from ..errors import InputError
 from ..files import write_json
 from ..models import LatentSDE, SeriesModel, check_series, load_run, save_weights
-from .checkpoints import BEST, FOLDER, LAST, Checkpoints, read_checkpoint, write_checkpoint
 from .config import TrainingConfig
-from .description import description, difference
-from .directory import CONFIG, HISTORY, WEIGHTS, prepare_directory
-from .history import History, read_history, write_history
-from .launch import is_main_process, make_trainer, run
+from .description import description
+from .directory import CONFIG, WEIGHTS
+from .launch import is_main_process
 from .module import SeriesTraining
-from .progress import Progress
-from .state import TrainingState
+from .session import open_run, take_best, train
 
 
 @dataclass(frozen=True)
@@ -83,51 +81,28 @@ def fit(
     out, config = Path(out), config or TrainingConfig()
     _check_data(model, series, validation, config)
     described = description(model, series, validation, config, metadata or {})
-    state, optimizer_state, rows = TrainingState(), None, []
-    if is_main_process():
-        prepare_directory(out, resume=resume, overwrite=overwrite)
-    last = out / FOLDER / LAST
-    if resume and (out / CONFIG).exists():
-        other = difference(out, described)
-        if other is not None:
-            raise InputError(other)
-        if (finished := _finished(out, model)) is not None:
-            return finished
-        if last.exists():
-            state, optimizer_state = read_checkpoint(last, model)
-            rows = read_history(out / HISTORY, until=state.step)
-    if is_main_process():
-        write_json(out / CONFIG, described)
-        if not last.exists():
-            write_history(out / HISTORY, [])
-            write_checkpoint(last, model, state)
-
-    if not state.finished(config):
-        history = History(out / HISTORY, rows)
-        shown: list[pl.Callback] = [Progress(history)] if progress else []
-        trainer = make_trainer(
-            out,
-            config,
-            rounds=-(-(config.steps - state.step) // config.validate_every),
-            step=state.step,
-            validate=validation is not None,
-            tensorboard=tensorboard,
-            callbacks=[history, Checkpoints(last.parent), *shown, *callbacks],
-        )
-        run(trainer, SeriesTraining(model, series, validation, config, state, optimizer_state, str(last)))
+    resumed = open_run(out, described, resume=resume, overwrite=overwrite)
+    if resumed and (finished := _finished(out, model)) is not None:
+        return finished
+    train(
+        model,
+        functools.partial(SeriesTraining, model, series, validation, config),
+        SeriesTraining.columns,
+        described,
+        config,
+        out,
+        resumed=resumed,
+        validate=validation is not None,
+        progress=progress,
+        tensorboard=tensorboard,
+        callbacks=callbacks,
+    )
     return _finish(out, model, described)
 
 
 def _finish(out: Path, model: SeriesModel, described: dict[str, Any]) -> FitResult:
     """Give the model the best weights, save them, complete config.json."""
-    state, _ = read_checkpoint(out / FOLDER / LAST, model)
-    if state.best_step is not None:
-        best, _ = read_checkpoint(out / FOLDER / BEST, model)
-        if best.step != state.best_step:
-            raise InputError(
-                f"{out / FOLDER / BEST} is of another run than {LAST}; start again with --overwrite"
-            )
-    model.zero_grad(set_to_none=True)
+    state = take_best(model, out)
     best_step = state.step if state.best_step is None else state.best_step
     result = FitResult(best_step, state.step, state.seconds, state.best_elbo)
     if is_main_process():

@@ -1,9 +1,10 @@
-"""history.csv: how the bound and its parts went, one row for each few training steps and each validation.
+"""history.csv: how the loss and its parts went, one row for each few training steps and each validation.
 
-Columns: step (steps done), split (train | validation), loss (what is minimised, training only), then elbo (at
-KL weight 1), log_likelihood, kl_initial and kl_path in nats per observed value and in scaled units, kl_weight
-and learning_rate of the row's last step, and seconds since the start. The loss is an average over steps, the
-parts are averages over observed values.
+Columns: step (steps done), split (train | validation), those of the training (`Training.columns`), and seconds
+since the start. For models of series these are loss (what is minimised, training only), then elbo (at KL
+weight 1), log_likelihood, kl_initial and kl_path in nats per observed value and in scaled units, and kl_weight
+and learning_rate of the row's last step. The loss is an average over steps, the parts are averages over
+observed values.
 """
 
 from __future__ import annotations
@@ -18,30 +19,18 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..files import write_whole
-from .module import SeriesTraining, per_observed_value
+from .base import Training
 
-COLUMNS = (
-    "step",
-    "split",
-    "loss",
-    "elbo",
-    "log_likelihood",
-    "kl_initial",
-    "kl_path",
-    "kl_weight",
-    "learning_rate",
-    "seconds",
-)
 TRAIN, VALIDATION = "train", "validation"
 
 
-def read_history(path: Path, *, until: int) -> list[dict[str, str]]:
+def read_history(path: Path, columns: Sequence[str], *, until: int) -> list[dict[str, str]]:
     """The rows up to step `until`, as text to be written again as it is; InputError for a damaged file."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
             rows = list(reader)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
+        if list(reader.fieldnames or ()) != all_columns(columns):
             raise ValueError("other columns")
         return [row for row in rows if int(row["step"]) <= until]
     except FileNotFoundError:
@@ -50,16 +39,21 @@ def read_history(path: Path, *, until: int) -> list[dict[str, str]]:
         raise InputError(f"{path} is damaged ({error}); start again with --overwrite") from None
 
 
-def write_history(path: Path, rows: Sequence[dict[str, str]]) -> None:
+def write_history(path: Path, columns: Sequence[str], rows: Sequence[dict[str, str]]) -> None:
     """All rows, written whole."""
 
     def write(temporary: Path) -> None:
         with temporary.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer = csv.DictWriter(file, all_columns(columns), lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
 
     write_whole(path, write)
+
+
+def all_columns(columns: Sequence[str]) -> list[str]:
+    """Those of the file, for those of a training."""
+    return ["step", "split", *columns, "seconds"]
 
 
 class History(pl.Callback):
@@ -86,23 +80,18 @@ class History(pl.Callback):
             return
         sums = trainer.strategy.reduce(self._sums, reduce_op="sum")
         assert isinstance(sums, Tensor)
-        row = {
-            "loss": float(sums[0]) / self._steps,
-            **per_observed_value(sums[1:]),
-            "kl_weight": module.schedule.kl_weight(step - 1),
-            "learning_rate": module.schedule.learning_rate(step - 1),
-        }
+        row = {"loss": float(sums[0]) / self._steps, **module.row(TRAIN, sums[1:], self._steps)}
         self._add(trainer, module, TRAIN, row)
         self._sums, self._steps = None, 0
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         module = _ours(pl_module)
         if module.validation is not None:
-            self._add(trainer, module, VALIDATION, per_observed_value(module.validation))
+            self._add(trainer, module, VALIDATION, module.row(VALIDATION, module.validation, 1))
         if trainer.is_global_zero:
-            write_history(self.path, self.rows)
+            write_history(self.path, module.columns, self.rows)
 
-    def _add(self, trainer: pl.Trainer, module: SeriesTraining, split: str, row: dict[str, float]) -> None:
+    def _add(self, trainer: pl.Trainer, module: Training, split: str, row: dict[str, float]) -> None:
         self.latest[split] = row
         texts = {name: repr(value) for name, value in row.items()}
         seconds = f"{module.state.seconds:.3f}"
@@ -113,6 +102,6 @@ class History(pl.Callback):
             )
 
 
-def _ours(module: pl.LightningModule) -> SeriesTraining:
-    assert isinstance(module, SeriesTraining)
+def _ours(module: pl.LightningModule) -> Training:
+    assert isinstance(module, Training)
     return module

@@ -27,9 +27,9 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.multiprocessing import ProcessRaisedException
 
 from ..errors import InputError, TrainingDiverged
-from .config import TrainingConfig
+from .base import Training
+from .config import OptimisationConfig
 from .directory import LOGS
-from .module import SeriesTraining
 
 _LOGGERS = ("lightning.pytorch", "lightning.fabric")
 
@@ -41,7 +41,7 @@ def is_main_process() -> bool:
 
 def make_trainer(
     out: Path,
-    config: TrainingConfig,
+    config: OptimisationConfig,
     *,
     rounds: int,
     step: int,
@@ -82,7 +82,7 @@ def make_trainer(
         )
 
 
-def run(trainer: pl.Trainer, module: SeriesTraining) -> None:
+def run(trainer: pl.Trainer, module: Training) -> None:
     """Train. Ctrl-C is a KeyboardInterrupt; the `TrainingDiverged` of a spawned process arrives as one.
 
     However it ends, no process of its own goes on.
@@ -144,7 +144,7 @@ class _QuietDDP(DDPStrategy):
         super().setup_environment()
 
 
-def _started_by_torchrun(config: TrainingConfig) -> tuple[int, int]:
+def _started_by_torchrun(config: OptimisationConfig) -> tuple[int, int]:
     world, local = (int(os.environ[name]) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     if world != config.processes:
         raise InputError(

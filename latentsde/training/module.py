@@ -1,52 +1,46 @@
-"""One optimisation step and one validation of a model of series, as a Lightning module.
-
-A step is written out (Lightning's manual optimization): collate, bound, gradient, check, clip, update.
-Lightning brings the loops, devices and processes. Everything random is a function of the step, so nothing
-here has a stream of random numbers to save.
-"""
+"""The training of a model of series: its bound, and what is reported of it."""
 
 from __future__ import annotations
 
-import math
-import time
-from typing import Any
+from typing import Any, ClassVar
 
-import lightning.pytorch as pl
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from ..brownian import derive_seed
 from ..data import IrregularSeries, collate
+from ..errors import TrainingDiverged
 from ..models import ELBO, SeriesModel
 from ..models.bound import hide, hide_after
+from .base import Training
 from .config import TrainingConfig
 from .divergence import diverged
-from .schedule import Schedule
+from .history import TRAIN
 from .state import TrainingState
 
 PARTS = ("log_likelihood", "kl_initial", "kl_path", "observed")
 
 
-class SeriesTraining(pl.LightningModule):
+class SeriesTraining(Training):
     """Trains `model` from `state` on.
 
     The loss of a global batch is minus the mean over its series of log-likelihood - KL weight * KL, divided
-    by the constant mean number of observed values of a training series: a process that holds n of the batch's
-    N series weighs its mean by n P / N, so that the mean over P processes, which DDP takes, is that of the
-    global batch.
-
-    An "epoch" of Lightning is a round here: the steps up to the next validation.
-
-    Attributes:
-        totals: (5,) float64 of the last step, this process' share: the loss, then `PARTS` summed over series.
-        validation: (4,) float64 of the last validation: `PARTS` summed over all series; None before the
-            first.
-        round_end: the step at which the current round ends.
+    by the constant mean number of observed values of a training series. The sums are those of `PARTS`.
     """
 
-    totals: Tensor
+    columns: ClassVar[tuple[str, ...]] = (
+        "loss",
+        "elbo",
+        "log_likelihood",
+        "kl_initial",
+        "kl_path",
+        "kl_weight",
+        "learning_rate",
+    )
+    parts = len(PARTS)
+    model: SeriesModel
+    config: TrainingConfig
 
     def __init__(
         self,
@@ -58,103 +52,53 @@ class SeriesTraining(pl.LightningModule):
         optimizer_state: dict[str, Any] | None,
         last_checkpoint: str,
     ) -> None:
-        super().__init__()
-        self.automatic_optimization = False
-        self.model, self.series, self.validation_series = model, series, validation_series
-        self.config, self.state, self.optimizer_state = config, state, optimizer_state
-        self.last_checkpoint = last_checkpoint
-        self.schedule = Schedule(config, len(series))
-        self.mean_observed = series.n_observed / len(series)
-        self.round_end = state.step
-        self.validation: Tensor | None = None
-        self._began, self._seconds_before = time.perf_counter(), state.seconds
         # Series of like lengths together: a batch costs the steps of its longest.
-        self._validation_order = np.array([], dtype=np.int64)
+        order = np.array([], dtype=np.int64)
         if validation_series is not None:
-            self._validation_order = np.argsort(np.diff(validation_series.observed_rows[1]), kind="stable")
+            order = np.argsort(np.diff(validation_series.observed_rows[1]), kind="stable")
+        super().__init__(model, len(series), order, config, state, optimizer_state, last_checkpoint)
+        self.series, self.validation_series = series, validation_series
+        self.mean_observed = series.n_observed / len(series)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        parameters = [p for p in self.model.parameters() if p.requires_grad]
-        matrices, vectors = [p for p in parameters if p.dim() > 1], [p for p in parameters if p.dim() <= 1]
-        groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
-        optimizer = torch.optim.AdamW(
-            groups, lr=self.config.learning_rate, weight_decay=self.config.weight_decay, fused=True
-        )
-        if self.optimizer_state is not None:
-            optimizer.load_state_dict(self.optimizer_state)
-        return optimizer
-
-    def on_fit_start(self) -> None:
-        self._began = time.perf_counter()
-
-    def train_dataloader(self) -> range:
-        self.round_end = self.schedule.round_end(self.state.step)
-        return range(self.state.step, self.round_end)
-
-    def training_step(self, step: int) -> None:
-        indices = self.schedule.batch(step)
-        own = indices[self.global_rank :: self.trainer.world_size]
-        weight = self.schedule.kl_weight(step)
+    def loss(self, step: int, own: np.ndarray, count: int) -> tuple[Tensor, Tensor]:
         bound = self._bound(self.series, own, self.schedule.noise_seed(step), self.config.hidden_share)
-        share = -bound.value(weight).sum() / (len(indices) * self.mean_observed)
+        values = bound.value(self.schedule.kl_weight(step))
+        self._own, self._values = own, values.detach()
+        return -values.sum() / (count * self.mean_observed), _sums(bound)
 
-        optimizer: Any = self.optimizers()
-        for group in optimizer.param_groups:
-            group["lr"] = self.schedule.learning_rate(step)
-        optimizer.zero_grad()
-        self.manual_backward(share * self.trainer.world_size)
-        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
-        norm = get_total_norm(gradients)
-        # Before the update: weights that follow a NaN never exist, so no checkpoint can hold them.
-        if not math.isfinite(float(share.detach() + norm)):
-            what = "gradient" if math.isfinite(float(share.detach())) else "loss"
-            raise diverged(
-                step,
-                what,
-                self.series.names[indices],
-                self.series.names[own][_not_finite(bound.value(weight))],
-                self.last_checkpoint,
-            )
-        if self.config.clip:
-            clip_grads_with_norm_(self.model.parameters(), self.config.clip, norm)
-        optimizer.step()
-        self.state.step = step + 1
-        self._tick()
-        self.totals = torch.cat([share.detach().double().reshape(1), _sums(bound)])
+    def diverged(self, step: int, what: str, indices: np.ndarray) -> TrainingDiverged:
+        names = self.series.names
+        bad = names[self._own][_not_finite(self._values)]
+        return diverged(step, what, names[indices], bad, self.last_checkpoint)
 
-    def val_dataloader(self) -> range:
-        return range(-(-len(self._validation_order) // self.config.batch_size))
-
-    def on_validation_epoch_start(self) -> None:
-        self.validation = torch.zeros(len(PARTS), dtype=torch.float64, device=self.device)
-
-    def validation_step(self, batch: int) -> None:
-        assert self.validation_series is not None and self.validation is not None
-        size = self.config.batch_size
-        own = self._validation_order[batch * size : (batch + 1) * size][
-            self.global_rank :: self.trainer.world_size
-        ]
-        if not len(own):
-            return
+    def judged(self, own: np.ndarray) -> Tensor:
+        assert self.validation_series is not None
         bound = self._bound(self.validation_series, own, self.schedule.validation_seed)
         bad = _not_finite(bound.value())
         if bad.any():
             names = self.validation_series.names[own]
             raise diverged(self.state.step, "validation ELBO", names, names[bad], self.last_checkpoint)
-        self.validation += _sums(bound)
+        return _sums(bound)
 
-    def on_validation_epoch_end(self) -> None:
-        self.validation = self.trainer.strategy.reduce(self.validation, reduce_op="sum")
-        assert isinstance(self.validation, Tensor)
-        self._tick()
-        self.state.judge(per_observed_value(self.validation)["elbo"])
+    def score(self, sums: Tensor) -> float:
+        return per_observed_value(sums)["elbo"]
 
-    def on_train_epoch_end(self) -> None:
-        # Lightning calls this after the callbacks' hooks, so history and checkpoint of the round are written.
-        self.trainer.should_stop = self.state.finished(self.config)
+    def row(self, split: str, sums: Tensor, steps: int) -> dict[str, float]:
+        row = per_observed_value(sums)
+        if split == TRAIN:
+            step = self.state.step - 1
+            row["kl_weight"] = self.schedule.kl_weight(step)
+            row["learning_rate"] = self.schedule.learning_rate(step)
+        return row
 
-    def _tick(self) -> None:
-        self.state.seconds = self._seconds_before + time.perf_counter() - self._began
+    def summary(self, train: dict[str, float] | None, validation: dict[str, float] | None) -> str:
+        if train is None:
+            return ""
+        ours = f"ELBO {train['elbo']:.3f}"
+        if validation is not None:
+            ours += f", validation {validation['elbo']:.3f}"
+        kl = f"KL {train['kl_initial']:.3f} (z0) + {train['kl_path']:.3f} (path)"
+        return f"{ours}, log-likelihood {train['log_likelihood']:.3f}, {kl}"
 
     def _bound(
         self, series: IrregularSeries, indices: np.ndarray, seed: int, hidden_share: float = 0.0

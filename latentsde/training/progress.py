@@ -11,15 +11,15 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 
+from .base import Training
 from .history import TRAIN, VALIDATION, History
-from .module import SeriesTraining
 
 # Narrow terminals cut a line's end, so what matters most comes first.
 _BAR = "{percentage:3.0f}% |{bar:12}| {n_fmt}/{total_fmt}, {remaining} left{postfix}"
 
 
 class Progress(ProgressBar):
-    """Steps done, time left over all steps, the bound and its parts, on standard error.
+    """Steps done, time left over all steps, and how it goes, on standard error.
 
     A ProgressBar of Lightning's, because Lightning's own ones begin anew with each round of training.
     """
@@ -38,7 +38,7 @@ class Progress(ProgressBar):
         self._shown = True
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, SeriesTraining)
+        assert isinstance(pl_module, Training)
         self._began, self._first = time.perf_counter(), pl_module.state.step
         if self._shown and sys.stderr.isatty():
             # Some terminals, those of containers among them, say that they have no columns and no rows.
@@ -57,13 +57,14 @@ class Progress(ProgressBar):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if self._bar is not None:
-            self._bar.set_postfix_str(self._summary(), refresh=False)
+            assert isinstance(pl_module, Training)
+            self._bar.set_postfix_str(self._summary(pl_module), refresh=False)
             self._bar.update()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, SeriesTraining)
+        assert isinstance(pl_module, Training)
         if self._bar is not None:
-            self._bar.set_postfix_str(self._summary())
+            self._bar.set_postfix_str(self._summary(pl_module))
         elif self._shown:
             step, steps = pl_module.state.step, pl_module.config.steps
             elapsed = time.perf_counter() - self._began
@@ -71,7 +72,7 @@ class Progress(ProgressBar):
             best = pl_module.state.best_step
             note = f", best at step {best}" if best is not None else ""
             print(
-                f"step {step} of {steps}, {duration(left)} left: {self._summary()}{note}",
+                f"step {step} of {steps}, {duration(left)} left: {self._summary(pl_module)}{note}",
                 file=sys.stderr,
                 flush=True,
             )
@@ -89,15 +90,8 @@ class Progress(ProgressBar):
             self._bar.close()
             self._bar = None
 
-    def _summary(self) -> str:
-        train, validation = (self.history.latest.get(split) for split in (TRAIN, VALIDATION))
-        if train is None:
-            return ""
-        ours = f"ELBO {train['elbo']:.3f}"
-        if validation is not None:
-            ours += f", validation {validation['elbo']:.3f}"
-        kl = f"KL {train['kl_initial']:.3f} (z0) + {train['kl_path']:.3f} (path)"
-        return f"{ours}, log-likelihood {train['log_likelihood']:.3f}, {kl}"
+    def _summary(self, module: Training) -> str:
+        return module.summary(*(self.history.latest.get(split) for split in (TRAIN, VALIDATION)))
 
 
 def duration(seconds: float) -> str:

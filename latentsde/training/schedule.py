@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..brownian import derive_seed, standard_normal
-from .config import TrainingConfig
+from .config import OptimisationConfig
 
 # The streams drawn from a run's seed.
 _ORDER, _NOISE, _VALIDATION = 1, 2, 3
@@ -22,24 +22,24 @@ class Schedule:
 
     Attributes:
         config: of the run.
-        series: how many there are to train on.
+        examples: how many there are to train on.
     """
 
-    config: TrainingConfig
-    series: int
+    config: OptimisationConfig
+    examples: int
 
     @property
     def batch_size(self) -> int:
-        """Series of every global batch."""
-        return min(self.config.batch_size, self.series)
+        """Examples of every global batch."""
+        return min(self.config.batch_size, self.examples)
 
     def batch(self, step: int) -> np.ndarray:
-        """(batch_size,) the series of the global batch. An epoch is a permutation, cut into full batches.
+        """(batch_size,) the examples of the global batch. An epoch is a permutation, cut into full batches.
 
         What is left of a permutation is not used; the next epoch has another one.
         """
-        epoch, position = divmod(step, self.series // self.batch_size)
-        order = _permutation(derive_seed(self._order_seed, epoch), self.series)
+        epoch, position = divmod(step, self.examples // self.batch_size)
+        order = _permutation(derive_seed(self._order_seed, epoch), self.examples)
         return order[position * self.batch_size : (position + 1) * self.batch_size]
 
     def noise_seed(self, step: int) -> int:

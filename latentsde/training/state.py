@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .config import TrainingConfig
+from .config import OptimisationConfig
 
 
 @dataclass
@@ -33,7 +33,7 @@ class TrainingState:
         else:
             self.stale += 1
 
-    def finished(self, config: TrainingConfig) -> bool:
+    def finished(self, config: OptimisationConfig) -> bool:
         """Whether all steps are done or patience is over."""
         return self.step >= config.steps or 0 < config.patience <= self.stale
 

@@ -31,7 +31,7 @@ class ODENet(nn.Module):
     def f(self, t: Tensor, h: Tensor) -> Tensor:
         """The right-hand side, for the solver."""
         out: Tensor = self.block(t, h) if self._takes_time else self.block(h)
-        return out
+        return out.to(h.dtype)  # under autocast it may be another
 
     def forward(self, h: Tensor, *, seed: int = 0, samples: int = 1, depth: Depth | None = None) -> Passed:
         solution = solve(self, h, [0.0, 1.0], **(depth or self.depth).options())

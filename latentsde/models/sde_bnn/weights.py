@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,22 +13,21 @@ from torch import Tensor, nn
 from ...errors import InputError
 
 
-class FlatModule(nn.Module):
-    """A module without parameters of its own: it is given them, one row of numbers for each sample.
+class FlatParameters(nn.Module):
+    """A module's copy that has no parameters: it is called with rows of numbers in their place.
 
     Args:
-        module: forward(t, h) or forward(h), of one tensor h (batch, ...) to one of its shape. It is copied
-            and left as it is. Buffers are kept, and are the same for all samples.
+        module: is left as it is. Buffers are kept, and are the same for all rows.
 
     Raises:
-        InputError: for modules that change while they are evaluated (batch normalisation's running
-            statistics), that have nothing to learn, or whose forward takes something else.
+        InputError: the module changes while it is evaluated (batch normalisation's running statistics), or
+            has nothing to learn.
     """
+
+    initial: Tensor
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
-        self._takes_time = takes_time(module)
-        self._convolves = any(isinstance(part, nn.modules.conv._ConvNd) for part in module.modules())
         for part in module.modules():
             if isinstance(part, nn.modules.batchnorm._NormBase) and part.track_running_stats:
                 raise InputError(
@@ -44,7 +44,8 @@ class FlatModule(nn.Module):
         self._shapes = [parameter.shape for parameter in named.values()]
         self._sizes = [math.prod(shape) for shape in self._shapes]
         self.count = sum(self._sizes)
-        self.initial = torch.cat([parameter.detach().flatten() for parameter in named.values()]).clone()
+        flat = torch.cat([parameter.detach().flatten() for parameter in named.values()])
+        self.register_buffer("initial", flat, persistent=False)
         self.skeleton = copy.deepcopy(module)
         for names in self._names:
             for name in names:
@@ -60,18 +61,30 @@ class FlatModule(nn.Module):
             for name in names
         }
 
+    def call(self, weights: Tensor, *arguments: Any, **options: Any) -> Any:
+        """The module at weights (count,)."""
+        return torch.func.functional_call(self.skeleton, self.named(weights), arguments, options)
+
+
+class FlatModule(FlatParameters):
+    """A block of a network at many weights: forward(t, h) or forward(h), of one tensor to one of its shape."""
+
+    def __init__(self, module: nn.Module) -> None:
+        timed = takes_time(module)
+        super().__init__(module)
+        self._takes_time = timed
+        self._convolves = any(isinstance(part, nn.modules.conv._ConvNd) for part in module.modules())
+
     def forward(self, t: Tensor, weights: Tensor, h: Tensor) -> Tensor:
         """Of a time (), weights (samples, count) and h (samples, batch, ...): (samples, batch, ...)."""
         if len(weights) == 1 or (self._convolves and h.device.type == "cpu"):
             # Convolutions by weights of each sample are grouped ones, which take three times as long there.
-            each = zip(weights, h, strict=True)
-            return torch.stack([self._one(t, self.named(own), of) for own, of in each])
-        return torch.vmap(self._one, in_dims=(None, 0, 0))(t, self.named(weights), h)
+            return torch.stack([self._one(t, w, of) for w, of in zip(weights, h, strict=True)])
+        return torch.vmap(self._one, in_dims=(None, 0, 0))(t, weights, h)
 
-    def _one(self, t: Tensor, named: dict[str, Tensor], h: Tensor) -> Tensor:
-        arguments = (t, h) if self._takes_time else (h,)
-        out: Tensor = torch.func.functional_call(self.skeleton, named, arguments)
-        return out
+    def _one(self, t: Tensor, weights: Tensor, h: Tensor) -> Tensor:
+        out: Tensor = self.call(weights, t, h) if self._takes_time else self.call(weights, h)
+        return out.to(h.dtype)  # under autocast it may be another
 
 
 def _without_parameter(owner: nn.Module, name: str) -> None:
