@@ -1,10 +1,10 @@
 """history.csv: how the loss and its parts went, one row for each few training steps and each validation.
 
-Columns: step (steps done), split (train | validation), those of the training (`Training.columns`), and seconds
-since the start. For models of series these are loss (what is minimised, training only), then elbo (at KL
-weight 1), log_likelihood, kl_initial and kl_path in nats per observed value and in scaled units, and kl_weight
-and learning_rate of the row's last step. The loss is an average over steps, the parts are averages over
-observed values.
+Columns: step (steps done), split (train | validation), those of the training (`Training.columns`), seconds
+since the start. Of models of series they are loss (what is minimised, training only), then elbo (at KL weight
+1), log_likelihood, kl_initial and kl_path in nats per observed value and in scaled units, and kl_weight and
+learning_rate of the row's last step. The loss is an average over steps, the parts are averages over observed
+values.
 """
 
 from __future__ import annotations

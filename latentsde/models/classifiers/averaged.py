@@ -10,7 +10,7 @@ from torch import nn
 
 
 class Averaged(nn.Module):
-    """Calls the network while training, its average otherwise (Polyak & Juditsky 1992; of the paper's recipe)."""
+    """Calls the network while training, its average otherwise (Polyak & Juditsky 1992)."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

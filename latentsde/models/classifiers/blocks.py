@@ -1,4 +1,4 @@
-"""What networks of images are made of: the block that is solved over depth, and what stands between blocks."""
+"""What networks of images are made of: the block solved over depth, and what stands between blocks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad, pixel_unshuffle, softplus
+from torch.nn.functional import conv2d, conv_transpose2d, pad, pixel_unshuffle, softplus
 
 from ...errors import InputError
 
@@ -23,9 +23,17 @@ class ConcatSquash(nn.Module):
         self.shift = nn.Linear(1, convolution.out_channels, bias=False)
 
     def forward(self, t: Tensor, h: Tensor) -> Tensor:
-        time = t.view(1, 1).to(self.gate.weight.dtype)
-        gate, shift = torch.sigmoid(self.gate(time)), self.shift(time)
-        return self.convolution(h) * gate.view(1, -1, 1, 1) + shift.view(1, -1, 1, 1)
+        # Gate and shift are the same at all places, so they go into the convolution's weights: the images,
+        # which are larger, are passed over once.
+        convolution = self.convolution
+        assert convolution.bias is not None
+        gate = torch.sigmoid(self.gate.weight.squeeze(-1) * t + self.gate.bias)
+        bias = convolution.bias * gate + self.shift.weight.squeeze(-1) * t
+        stride, padding = convolution.stride, convolution.padding
+        if isinstance(convolution, nn.ConvTranspose2d):
+            weight, more = convolution.weight * gate.view(1, -1, 1, 1), convolution.output_padding
+            return conv_transpose2d(h, weight, bias, stride, padding, more)  # type: ignore[arg-type]
+        return conv2d(h, convolution.weight * gate.view(-1, 1, 1, 1), bias, stride, padding)
 
 
 class ConvolutionBlock(nn.Module):
@@ -53,7 +61,7 @@ class ConvolutionBlock(nn.Module):
 
 
 class Standardise(nn.Module):
-    """Images of bytes (batch, channels, height, width) to numbers of about unit size, channels last in memory.
+    """Bytes (batch, channels, height, width) to numbers of about unit size, channels last in memory.
 
     Args:
         mean, std: of each channel, of bytes as numbers from 0 to 1.

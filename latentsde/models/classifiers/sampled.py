@@ -1,4 +1,4 @@
-"""Ordinary networks that predict by samples of their weights: mean field, dropout, ensembles; and one without.
+"""Ordinary networks that predict by samples of their weights (mean field, dropout, ensembles), or of one.
 
 All are called as `latentsde.models.sde_bnn.ContinuousDepth` is, so that training and scores do not know the
 difference.
@@ -45,7 +45,7 @@ class Ensemble(nn.Module):
 
 
 class Dropout(nn.Module):
-    """A network whose dropout goes on when it predicts (Gal & Ghahramani 2016): a function of (seed, sample)."""
+    """A network whose dropout goes on when it predicts (Gal & Ghahramani 2016), by (seed, sample)."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class MeanField(nn.Module):
     """A network with a normal of its own for every weight (Blundell, Cornebise, Kavukcuoglu & Wierstra 2015).
 
     Args:
-        network: of fixed weights, or a `ContinuousDepth` without noise; its weights are where the means begin.
+        network: of fixed weights, or a `ContinuousDepth` without noise; the means begin where it is.
         log_std: where the logarithms of the deviations begin.
         prior_std: of the prior, around 0.
     """

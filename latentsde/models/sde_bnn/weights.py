@@ -67,7 +67,7 @@ class FlatParameters(nn.Module):
 
 
 class FlatModule(FlatParameters):
-    """A block of a network at many weights: forward(t, h) or forward(h), of one tensor to one of its shape."""
+    """A block of a network at many weights: forward(t, h) or forward(h), which keeps the shape of h."""
 
     def __init__(self, module: nn.Module) -> None:
         timed = takes_time(module)

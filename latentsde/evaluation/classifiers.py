@@ -1,0 +1,98 @@
+"""Scores of a trained classifier: its predictions of a test set, and what the test-time dials change.
+
+The dials of a network with random weights are the number of samples, and of one of continuous depth the
+solver's tolerance or number of steps; neither needs training again.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from latentsde.data.images import LabelledImages
+from latentsde.evaluation.classification import (
+    ClassificationScores,
+    mean_probabilities,
+    mutual_information,
+    predictive_entropy,
+    score_probabilities,
+)
+from latentsde.models.sde_bnn import Depth, Predicted
+
+
+@dataclass(frozen=True)
+class ClassifierPrediction:
+    """Predictions of N images.
+
+    Attributes:
+        logits: (samples, N, classes) float32.
+        evaluations: of the blocks for a batch, over all layers and samples: the cost.
+        seconds: it took.
+    """
+
+    logits: Tensor
+    evaluations: int
+    seconds: float
+
+    @property
+    def probabilities(self) -> Tensor:
+        """(N, classes) mean over samples, float64."""
+        return mean_probabilities(self.logits)
+
+    @property
+    def entropy(self) -> Tensor:
+        """(N,) of the mean probabilities, nats."""
+        return predictive_entropy(self.probabilities)
+
+    @property
+    def disagreement(self) -> Tensor:
+        """(N,) mutual information of label and weights, nats; 0 for a single sample."""
+        return mutual_information(self.logits)
+
+    def scores(self, labels: Tensor) -> ClassificationScores:
+        return score_probabilities(self.probabilities, labels)
+
+
+@torch.no_grad()
+def predict_images(
+    network: nn.Module,
+    images: LabelledImages,
+    *,
+    samples: int = 8,
+    seed: int = 0,
+    depth: Depth | None = None,
+    batch_size: int = 500,
+) -> ClassifierPrediction:
+    """Logits of all images, by the same samples of the weights whatever the batches.
+
+    With adaptive steps all of a batch share them, so that there batches do make a difference, within the
+    tolerance.
+    """
+    network.eval()
+    began, outputs, evaluations = time.perf_counter(), [], []
+    for start in range(0, len(images), batch_size):
+        batch = images.images[start : start + batch_size]
+        predicted: Predicted = network(batch, seed=seed, samples=samples, depth=depth)
+        outputs.append(predicted.output.float())
+        evaluations.append(predicted.evaluations)
+    seconds = time.perf_counter() - began
+    return ClassifierPrediction(
+        torch.cat(outputs, dim=1), round(sum(evaluations) / len(evaluations)), seconds
+    )
+
+
+def dial_row(prediction: ClassifierPrediction, labels: Tensor) -> dict[str, Any]:
+    """What a dial is judged by: error and calibration against cost."""
+    scores = prediction.scores(labels)
+    return {
+        "samples": len(prediction.logits),
+        "evaluations": prediction.evaluations,
+        "seconds": round(prediction.seconds, 3),
+        "accuracy": scores.accuracy,
+        "nll": scores.nll,
+        "ece": scores.ece,
+    }
