@@ -54,7 +54,7 @@ LIGHT = {
     "solvers": {"torch", "triton"},
     "girsanov": {"torch"},
     "sdes": {"torch"},
-    "data": {"torch", "numpy", "pandas", "pyarrow"},
+    "data": {"torch", "numpy", "pandas", "pyarrow", "PIL"},
     "plotting": {"matplotlib", "numpy", "pandas"},
 }
 # Dependencies that are replaced in one place, because only this room knows them.

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from latentsde.cli import bench, demo, endings, fit, predict, report, sample
+from latentsde.cli import bench, bnn, demo, endings, fit, predict, report, sample
 from latentsde.version import __version__
 
 app = typer.Typer(
@@ -50,6 +50,7 @@ for command, does in (
     (report.report, "Score, draw and report a run again."),
 ):
     app.command(short_help=does)(command)
+app.add_typer(bnn.bnn, name="bnn", short_help="SDE Bayesian networks on images.")
 app.add_typer(bench.bench, name="bench", short_help="Measure speed and memory beside the peers.")
 
 

@@ -76,6 +76,19 @@ FIGURES = {
         "level; validation falling while training rises is overfitting. The dashed line marks the weights "
         "kept.",
     ),
+    "reliability": (
+        "Is it as often right as it says?",
+        "Test images by the confidence of their prediction. Bars below the diagonal are of a network that is "
+        "surer than it is right. The calibration error is the mean distance.",
+    ),
+    "uncertain": (
+        "What it is least sure of",
+        "The test images of lowest confidence, with the true class and the likeliest one.",
+    ),
+    "learning": (
+        "Learning curve",
+        "Accuracy on the images held out from training, by the running average of the weights.",
+    ),
 }
 
 
@@ -86,7 +99,7 @@ def write_report(run: str | Path) -> Path:
     when one of the first two is missing or any of them is damaged.
     """
     run = Path(run)
-    config, metrics = _read_json(run / "config.json"), _read_json(run / "metrics.json")
+    config, metrics = read_json(run / "config.json"), read_json(run / "metrics.json")
     tasks = _tasks(metrics, run / "metrics.json")
     data, training = _section(config, "data"), _section(config, "training")
     name = Path(str(data["path"])).name if data.get("path") else str(data.get("name") or run.resolve().name)
@@ -98,16 +111,17 @@ def write_report(run: str | Path) -> Path:
         summary=_summary(data),
         cards=_cards(tasks, model),
         metrics=_metrics(tasks, model, metrics.get("scale")),
-        figures=_figures(run / "figures"),
-        training=_training(training, run / "history.csv"),
+        figures=figures_section(run / "figures"),
+        training=training_section(training, run / "history.csv"),
         usage=_usage(run),
-        configuration=_configuration(config),
-        footer=_footer(config),
+        configuration=configuration_section(config),
+        footer=footer(config),
     )
     return write_whole(run / "report.html", lambda temporary: temporary.write_text(page, encoding="utf-8"))
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """InputError for a file that is missing or damaged."""
     try:
         content = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
@@ -234,7 +248,8 @@ def _score_column(values: Sequence[Any], score: str) -> list[str]:
     return [f"<b>{c}</b>" if d == best < math.inf else c for c, d in zip(cells, distance, strict=True)]
 
 
-def _figures(folder: Path) -> str:
+def figures_section(folder: Path) -> str:
+    """The PNG images of a folder, each with what it shows."""
     order = list(FIGURES)
 
     def rank(path: Path) -> tuple[int, str]:
@@ -256,7 +271,8 @@ def _figures(folder: Path) -> str:
     return "\n".join(["<h2>Figures</h2>", *parts]) if parts else ""
 
 
-def _training(training: Mapping[str, Any], history: Path) -> str:
+def training_section(training: Mapping[str, Any], history: Path) -> str:
+    """How long and how well it was trained."""
     rows = []
     for key, label in (("steps", "steps"), ("best_step", "best validation step"), ("seed", "seed")):
         if is_number(training.get(key)):
@@ -299,7 +315,8 @@ def _usage(run: Path) -> str:
     )
 
 
-def _configuration(config: Mapping[str, Any]) -> str:
+def configuration_section(config: Mapping[str, Any]) -> str:
+    """config.json, folded."""
     parts = []
     for name, section in config.items():
         if isinstance(section, dict) and section:
@@ -314,7 +331,8 @@ def _configuration(config: Mapping[str, Any]) -> str:
     return "<h2>Configuration</h2>" + "".join(parts) if config else ""
 
 
-def _footer(config: Mapping[str, Any]) -> str:
+def footer(config: Mapping[str, Any]) -> str:
+    """By what the run was made."""
     version = config.get("latentsde_version")
     made = f"Made by latentsde {escape(str(version))}" if version else "Made by latentsde"
     stream = config.get("stream_version")

@@ -51,6 +51,7 @@ def fit_classifier(
     config: ClassifierTrainingConfig | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    metadata: dict[str, Any] | None = None,
     progress: bool = True,
     tensorboard: bool = False,
     callbacks: Sequence[pl.Callback] = (),
@@ -69,7 +70,7 @@ def fit_classifier(
     for what, part in (("training", images), ("validation", validation)):
         if part is not None:
             _check(what, part, model)
-    described = _description(model, images, validation, config)
+    described = {**(metadata or {}), **_description(model, images, validation, config)}
     resumed = open_run(out, described, resume=resume, overwrite=overwrite)
     if resumed and (out / WEIGHTS).exists():
         network, _, content = load_classifier(out)

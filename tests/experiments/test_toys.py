@@ -153,8 +153,8 @@ def test_lorenz_series_and_paths_of_the_prior_are_in_the_units_of_the_paths() ->
         own = paths[:, int(str(series.names[k])[1:])].double().numpy()
         np.testing.assert_array_equal(series.values[rows], own)
         np.testing.assert_allclose(series.times[rows], 0.025 * np.arange(41), atol=1e-12)
-    # The paths are those that the model itself predicts, but for the step: in law. Means and second moments at
-    # 41 times of three coordinates; false alarm 1e-5.
+    # The paths are those that the model itself predicts, but for the step: in law. Means and second moments
+    # at 41 times of three coordinates; false alarm 1e-5.
     model = LatentSDE.for_series(series, latent=2, hidden=4, encoder=4, dt=0.0025, posterior="marginals")
     count, grid = 400, 0.025 * np.arange(41)
     drawn = lorenz.prior_paths(model, count, 0.005, 3).numpy().swapaxes(0, 1)

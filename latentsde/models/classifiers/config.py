@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from ...data.images import LabelledImages
 from ...errors import InputError
 from ..sde_bnn import Depth
 from .blocks import check_images
@@ -82,6 +83,18 @@ class ClassifierConfig:
         for name, least in (("reduce", 0), ("augment", 0), ("width", 1), ("members", 1)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
+
+    @classmethod
+    def for_images(
+        cls, images: LabelledImages, *, model: str = "sde-bnn", **options: Any
+    ) -> ClassifierConfig:
+        """For a data set: size, classes, mean and deviation from its images, the rest by name."""
+        pixels = images.images.transpose(0, 1).flatten(1).double() / 255.0
+        mean, std = ([round(float(x), 4) for x in of] for of in (pixels.mean(1), pixels.std(1)))
+        if not min(std) > 0:
+            raise InputError("a channel of the images has one value everywhere; leave it out")
+        channels, height, width = images.images.shape[1:]
+        return cls(model, (channels, height, width), images.classes, tuple(mean), tuple(std), **options)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
