@@ -115,6 +115,9 @@ class _Version:
     def of(self, part: str) -> list[str]:
         return [name + self.suffix for name in BATCHES[part]]
 
+    def archived(self, part: str) -> list[str]:
+        return [f"{self.folder}/{file}" for file in self.of(part)]
+
     @property
     def files(self) -> list[str]:
         return self.of("train") + self.of("test")
@@ -145,13 +148,13 @@ def _from_archive(
             f"{path} is damaged or was compressed again: its MD5 is {found}, the published archive's is "
             f"{checksum}; copy it again, or extract it there"
         )
-    wanted = [str(PurePosixPath(version.folder, file)) for part in parts for file in version.of(part)]
+    wanted = [name for part in parts for name in version.archived(part)]
     contents = {}
     try:
         with tarfile.open(path, "r:gz") as archive:
             # In the order of the archive: going back would decompress it again from the start.
             for member in archive:
-                name = str(PurePosixPath(member.name))
+                name = str(PurePosixPath(member.name))  # without a leading "./"
                 if name in wanted and member.isfile() and (file := archive.extractfile(member)):
                     contents[name] = file.read()
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
@@ -161,10 +164,9 @@ def _from_archive(
         raise InputError(f"{path} lacks {', '.join(lacking)}; copy it again")
     joined = []
     for part in parts:
-        own = [str(PurePosixPath(version.folder, file)) for file in version.of(part)]
-        sources = [f"{path}, {name}" for name in own]
-        batches = [version.parse(contents[name], source) for name, source in zip(own, sources, strict=True)]
-        joined.append(_joined(batches, sources, batch))
+        sources = {name: f"{path}, {name}" for name in version.archived(part)}
+        batches = [version.parse(contents[name], source) for name, source in sources.items()]
+        joined.append(_joined(batches, list(sources.values()), batch))
     return joined
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from latentsde.data.images.sources import content
 from latentsde.errors import InputError
 
 FILE = "cifar10_jpeg.npz"
@@ -28,8 +29,9 @@ def read(path: Path, part: str, classes: tuple[str, ...]) -> tuple[np.ndarray, n
 def load(path: Path, part: str, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """JPEG files, offsets and labels of a part, checked but not decoded."""
     keys = [f"{part}_bytes", f"{part}_offsets", f"{part}_labels", "label_names"]
+    found = content(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(io.BytesIO(found), allow_pickle=False) as archive:
             jpegs, offsets, labels, names = (archive[key] for key in keys)
     except KeyError as error:
         raise InputError(f"{path} lacks one of {', '.join(keys)}; copy it again") from error

@@ -36,9 +36,6 @@ class _Arrays(pickle.Unpickler):
                 f"{self.source} asks to run {quote(f'{module}.{name}')}, which no CIFAR-10 batch does; "
                 "it was not run, get the file from a source that you trust"
             )
-        if name == "_reconstruct":
-            # Found where the installed numpy has it, whichever wrote the file.
-            return np.ndarray(0).__reduce__()[0]
         return super().find_class(module, name)
 
 

@@ -16,13 +16,17 @@ def content(path: Path) -> bytes:
     try:
         found = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); check the path") from error
+        raise unreadable(path, error) from error
     if found[:2] == b"\x1f\x8b":
         try:
             return gzip.decompress(found)
         except (OSError, EOFError, zlib.error) as error:
             raise InputError(f"{path} is a damaged gzip file; copy or compress it again") from error
     return found
+
+
+def unreadable(path: Path, error: OSError) -> InputError:
+    return InputError(f"{path} cannot be read ({error.strerror}); check the path and its permissions")
 
 
 def folder(root: str | Path, what: str, looked_for: str) -> Path:
@@ -66,7 +70,10 @@ def md5(data: bytes) -> str:
 
 def md5_of_file(path: Path) -> str:
     digest = hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise unreadable(path, error) from error
     return digest.hexdigest()

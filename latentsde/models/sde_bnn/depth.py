@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import InputError
-from ...solvers import PID, ConstantStep
+from ...solvers import METHODS, PID, ConstantStep
+from ...solvers.adjoints import ADJOINTS
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,14 @@ class Depth:
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise InputError(f"depth needs at least 1 step, got {self.steps}")
+        for name, value, known in (("method", self.method, METHODS), ("adjoint", self.adjoint, ADJOINTS)):
+            if value not in known:
+                raise InputError(f"unknown {name} {value!r}; choose from {', '.join(sorted(known))}")
+        if self.adjoint == "reversible" and not METHODS[self.method].reversible:
+            raise InputError(
+                f"adjoint 'reversible' needs steps that can be undone; take method 'reversible_heun' instead "
+                f"of {self.method!r}"
+            )
         if self.tolerance is not None and not (math.isfinite(self.tolerance) and self.tolerance > 0):
             raise InputError(f"the tolerance must be a positive number, got {self.tolerance}")
 

@@ -1,0 +1,92 @@
+"""`latentsde bnn`: train, resume, evaluate, on CIFAR-10 in miniature; bad input is one line and code 2."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from latentsde.data.images.cifar10 import read_parts
+from latentsde.data.images.reading import READERS
+
+from .commands import latentsde, refused
+
+SMALL = ("--width", 2, "--augment", 0, "--blocks", "1", "--depth-steps", 2, "--steps", 4, "--batch-size", 8)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the binary version of CIFAR-10, its images noise."""
+    folder = tmp_path_factory.mktemp("data")
+    generator = np.random.default_rng(0)
+    for name in (*(f"data_batch_{k}.bin" for k in range(1, 6)), "test_batch.bin"):
+        records = generator.integers(0, 256, (20, 3073), dtype=np.uint8)
+        records[:, 0] = np.arange(20) % 10
+        (folder / name).write_bytes(records.tobytes())
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _few_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = functools.partial(read_parts, parts=("train", "test"), batch=20)
+    monkeypatch.setitem(READERS, "cifar10", reader)
+
+
+def test_train_resume_and_evaluate(root: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = ("bnn", "train", "--data", "cifar10", "--root", root, "--out", run, *SMALL)
+    ending = latentsde(*command)
+    assert ending.code == 0, ending
+    weights = (run / "model.safetensors").read_bytes()
+    assert "holds a run" in refused(latentsde(*command))
+    assert latentsde(*command, "--resume").code == 0
+    assert (run / "model.safetensors").read_bytes() == weights
+
+    ending = latentsde("bnn", "evaluate", run, "--root", root, "--samples", 3)
+    assert ending.code == 0 and "accuracy" in ending.out, ending
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["test"]["count"] == 20 and metrics["dial"]["samples"] == 3
+    assert 0.0 <= metrics["test"]["ece"] <= 1.0
+    # MNIST is not beside it: said, not made up.
+    assert metrics["ood_auc"] is None and "mnist" in metrics["ood_note"].lower()
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert page.count("data:image/png") == 2 + (run / "figures" / "learning.png").exists()
+    assert "sde-bnn" in page
+
+    ending = latentsde("bnn", "evaluate", run, "--root", root, "--samples", 2, "--tolerance", 0.5)
+    assert ending.code == 0
+    assert json.loads((run / "metrics.json").read_text())["dial"]["samples"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--data", "svhn"), ("svhn", "mnist")),
+        (("--model", "cnn"), ("'cnn'", "sde-bnn")),
+        (("--root", "nowhere"), ("nowhere",)),
+        (("--hidden", "2-x"), ("2-x", "2-64-2")),
+        (("--prior", "wiener"), ("wiener", "brownian")),
+        (("--method", "eulr"), ("eulr",)),
+        (("--adjoint", "reversible"), ("reversible_heun",)),
+        (("--precision", "float16"), ("float16", "bfloat16")),
+        (("--average", "1.5"), ("average", "1.5")),
+        (("--sigma", "0"), ("--sigma",)),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    arguments: tuple[str, ...], words: tuple[str, ...], root: Path, tmp_path: Path
+) -> None:
+    given = {"--data": "cifar10", "--root": str(root)} | dict([arguments])
+    options = [part for pair in given.items() for part in pair]
+    message = refused(latentsde("bnn", "train", *options, "--out", tmp_path / "run", *SMALL))
+    assert all(word in message for word in words), message
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_what_is_no_run_of_a_classifier_is_refused(root: Path, tmp_path: Path) -> None:
+    assert "run" in refused(latentsde("bnn", "evaluate", tmp_path / "none", "--root", root))
+    (tmp_path / "config.json").write_text("{}")
+    assert "classifier" in refused(latentsde("bnn", "evaluate", tmp_path, "--root", root))
