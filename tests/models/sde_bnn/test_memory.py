@@ -1,0 +1,36 @@
+"""Memory of a convolutional layer's training step: linear in depth directly, flat with reversible steps."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from latentsde.benchmarks.adjoint_memory import meter
+from latentsde.benchmarks.adjoint_memory.meter import peak_above
+from latentsde.models.classifiers.blocks import ConvolutionBlock
+from latentsde.models.sde_bnn import SDEBNN, Depth
+
+STEPS = (10, 80)
+
+
+def peaks(adjoint: str) -> list[float]:
+    """MB of forward and backward at each of STEPS, after one to warm up."""
+    torch.manual_seed(0)
+    layer = SDEBNN(ConvolutionBlock(8, 16))
+    h = torch.randn(32, 8, 14, 14)
+
+    def work(steps: int) -> None:
+        layer.zero_grad()
+        passed = layer(h, seed=1, depth=Depth(steps, "reversible_heun", adjoint))
+        (passed.h.square().mean() + passed.kl.mean()).backward()
+
+    work(STEPS[0])
+    return [peak_above(lambda steps=steps: work(steps)) for steps in STEPS]  # type: ignore[misc]
+
+
+@pytest.mark.skipif(meter._glibc() is None, reason="only glibc tells what malloc has given out")
+def test_memory_is_linear_directly_and_flat_with_reversible_steps() -> None:
+    direct, reversible = peaks("direct"), peaks("reversible")
+    assert direct[1] > 6.0 * direct[0]
+    assert reversible[1] < 1.1 * reversible[0]
+    assert reversible[0] < direct[0]
