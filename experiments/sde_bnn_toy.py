@@ -37,20 +37,17 @@ SHOWN = (-2.5, 2.5)
 class Plan:
     points: int = 40
     error: float = 0.1
-    iterations: int = 1500
+    iterations: int = 1000
     samples: int = 8
     """Of the weights, in a step of training."""
     hidden: int = 20
     channels: int = 4
     sigma: float = 0.2
-    prior: str = "ornstein-uhlenbeck"
-    initial: str = "normal"
-    initial_std: float = 0.1
-    prior_std: float = 1.0
-    """Of the weights at time 0."""
+    prior: str = "brownian"
+    drift: tuple[int, ...] = (64,)
+    """Layers of the posterior's drift."""
     steps: int = 20
-    rate: float = 0.02
-    drift: tuple[int, ...] = (32,)
+    rate: float = 0.01
     drawn: int = 400
     """Samples of the weights, for the bands."""
 
@@ -74,7 +71,7 @@ class Block(nn.Module):
         self.inner, self.outer = nn.Linear(channels + 1, hidden), nn.Linear(hidden, channels)
 
     def forward(self, t: Tensor, h: Tensor) -> Tensor:
-        return self.outer(torch.tanh(self.inner(torch.cat([h, t.expand(len(h), 1)], dim=-1))))
+        return self.outer(nn.functional.silu(self.inner(torch.cat([h, t.expand(len(h), 1)], dim=-1))))
 
 
 def curve(x: Tensor) -> Tensor:
@@ -99,9 +96,6 @@ def one(plan: Plan, seed: int) -> dict[str, Any]:
             Block(plan.channels, plan.hidden),
             sigma=plan.sigma,
             prior=plan.prior,
-            initial=plan.initial,
-            initial_std=plan.initial_std,
-            initial_prior_std=plan.prior_std,
             hidden=plan.drift,
             depth=Depth(plan.steps),
         )
@@ -117,8 +111,6 @@ def one(plan: Plan, seed: int) -> dict[str, Any]:
         nn.utils.clip_grad_norm_(network.parameters(), 10.0)
         optimizer.step()
         schedule.step()
-        if k % 250 == 249:
-            print(k + 1, *(round(float(v.detach()), 3) for v in loss))
     return evaluate(network, x, y, plan, seed)
 
 

@@ -63,6 +63,7 @@ CONFINED = {
     "lightning": {"training"},
     "typer": {"cli"},
     "pyro": {"pyro", "models"},
+    "torchmetrics": {"evaluation"},
 }
 OUTSIDE_THE_PACKAGE = {"experiments", "benchmarks", "tests"}
 

@@ -61,10 +61,11 @@ def _layer(config: ClassifierConfig, name: str, block: nn.Module) -> nn.Module:
         return ODENet(block, **common)
     common |= {"prior": config.prior, "hidden": config.hidden, "rank": config.rank}
     if name == "hyper-odenet":
-        return HyperODENet(block, **common)
+        return HyperODENet(block, unit=config.unit or config.sigma, **common)
     return SDEBNN(
         block,
         sigma=config.sigma,
+        unit=config.unit,
         initial=config.initial,
         sticking_the_landing=config.sticking_the_landing,
         **common,

@@ -38,7 +38,7 @@ class ClassifierConfig:
         reduce: times that space goes to depth before the first group.
         augment: channels of zeros added before the first group.
         width: F, channels within a block.
-        sigma, prior, hidden, rank, initial, sticking_the_landing: of `SDEBNN`.
+        sigma, prior, hidden, rank, unit, initial, sticking_the_landing: of `SDEBNN`.
         depth: how blocks are solved.
         members: of a deep ensemble.
         dropout: the share that MC dropout drops.
@@ -58,6 +58,7 @@ class ClassifierConfig:
     prior: str = "ornstein-uhlenbeck"
     hidden: tuple[int, ...] = (2, 64, 2)
     rank: int | None = None
+    unit: float | None = None
     initial: str = "point"
     sticking_the_landing: bool = True
     depth: Depth = field(default_factory=Depth)

@@ -48,6 +48,7 @@ class SDEBNN(nn.Module):
         sigma: the weights' diffusion, of prior and posterior.
         prior: "ornstein-uhlenbeck", dw = -w dt + σ dB, or "brownian", dw = σ dB.
         hidden, rank: of the posterior's drift (see `DriftNetwork`); hidden=None for none.
+        unit: in which the drift sees how far weights are from where they began; by default sigma.
         initial: "point", weights at time 0 that are learned and have no KL; or "normal", of which mean and
             deviation are learned, against N(0, `initial_prior_std`²).
         initial_std: where the deviations start.
@@ -63,6 +64,7 @@ class SDEBNN(nn.Module):
         prior: str = "ornstein-uhlenbeck",
         hidden: Sequence[int] | None = (2, 64, 2),
         rank: int | None = None,
+        unit: float | None = None,
         initial: str = "point",
         initial_std: float = 0.02,
         initial_prior_std: float = 0.1,
@@ -72,6 +74,7 @@ class SDEBNN(nn.Module):
         super().__init__()
         for name, value in (
             ("sigma", sigma),
+            ("unit", sigma if unit is None else unit),
             ("initial_std", initial_std),
             ("initial_prior_std", initial_prior_std),
         ):
@@ -84,6 +87,7 @@ class SDEBNN(nn.Module):
         self.block = FlatModule(block)
         self.prior, self.sticking_the_landing = prior, sticking_the_landing
         self.initial_prior_std = initial_prior_std
+        self.unit = sigma if unit is None else unit
         self.depth = depth or Depth()
         self.sigma: Tensor
         self.register_buffer("sigma", torch.tensor(sigma))
@@ -101,7 +105,7 @@ class SDEBNN(nn.Module):
         if samples < 1 or len(h) % samples:
             raise InputError(f"{len(h)} inputs cannot be shared among {samples} samples of the weights")
         w, kl = self._begin(samples, derive_seed(seed, _START))
-        weights = WeightProcess(self.drift, self.sigma, self.prior)
+        weights = WeightProcess(self.drift, self.sigma, self.prior, self.start, self.unit)
         network = Network(weights, self.block, sticking_the_landing=self.sticking_the_landing)
         state = (w, h.unflatten(0, (samples, -1)))
         options = (depth or self.depth).options()

@@ -48,15 +48,18 @@ class HyperODENet(nn.Module):
         prior: str = "ornstein-uhlenbeck",
         hidden: Sequence[int] = (2, 64, 2),
         rank: int | None = None,
+        unit: float = 0.1,
         depth: Depth | None = None,
     ) -> None:
         super().__init__()
         self.block, self.prior, self.depth = FlatModule(block), prior, depth or Depth()
+        self.unit = unit
         self.start = nn.Parameter(self.block.initial.clone())
         self.drift = DriftNetwork(self.block.count, hidden, rank)
 
     def forward(self, h: Tensor, *, seed: int = 0, samples: int = 1, depth: Depth | None = None) -> Passed:
-        weights = WeightProcess(self.drift, torch.zeros((), device=h.device), self.prior)
+        none = torch.zeros((), device=h.device)
+        weights = WeightProcess(self.drift, none, self.prior, self.start, self.unit)
         ode = NoiselessNetwork(weights, self.block)
         state = (self.start.unsqueeze(0), h.unsqueeze(0))
         solution = solve(ode, state, [0.0, 1.0], **(depth or self.depth).options())

@@ -25,19 +25,25 @@ class WeightProcess:
     """The posterior SDE of the weights (samples, count), and the prior drift h.
 
     Args:
-        drift: f_θ(t, w), or None for weights that follow their prior.
+        drift: f_θ(t, x), or None for weights that follow their prior. Its x is (w - start) / unit: the noise
+            moves weights by some σ, which a network of hundreds of them would hardly see in w.
         sigma: (), above 0.
         prior: one of PRIORS.
+        start: (count,) where weights begin, in the mean.
+        unit: above 0; of the order of σ.
     """
 
     noise_type, sde_type, additive = "diagonal", "ito", True
 
-    def __init__(self, drift: nn.Module | None, sigma: Tensor, prior: str) -> None:
+    def __init__(
+        self, drift: nn.Module | None, sigma: Tensor, prior: str, start: Tensor, unit: float
+    ) -> None:
         self.drift, self.sigma, self.prior = drift, sigma, prior
+        self.start, self.unit = start, unit
 
     def f(self, t: Tensor, w: Tensor) -> Tensor:
         prior = self.h(t, w)
-        return prior if self.drift is None else prior + self.drift(t, w)
+        return prior if self.drift is None else prior + self.drift(t, (w - self.start) / self.unit)
 
     def g(self, t: Tensor, w: Tensor) -> Tensor:
         return self.sigma.to(w.dtype).expand_as(w)

@@ -48,12 +48,12 @@ class Clock(nn.Module):
 
 
 class LinearDrift(nn.Module):
-    """f_θ(t, w) = a - k w, with a closed form for everything."""
+    """f_θ(t, x) = a - k x, with a closed form for everything."""
 
     def __init__(self, size: int, a: float, k: float) -> None:
         super().__init__()
         self.a = nn.Parameter(torch.full((size,), a, dtype=torch.float64))
         self.k = nn.Parameter(torch.tensor(k, dtype=torch.float64))
 
-    def forward(self, t: Tensor, w: Tensor) -> Tensor:
-        return self.a - self.k * w
+    def forward(self, t: Tensor, x: Tensor) -> Tensor:
+        return self.a - self.k * x

@@ -17,14 +17,19 @@ from tests.significance import bound
 
 from .blocks import LinearDrift
 
-STEPS, SIGMA = 10, 0.7
+STEPS, SIGMA, UNIT = 10, 0.7, 0.8
 
 
 def layer(prior: str, sticking: bool, a: float = 0.6, k: float = 1.4) -> SDEBNN:
-    """Two weights whose posterior drift has a - k w beyond the prior's."""
+    """Two weights whose posterior drift has a - k (w - w0) / unit beyond the prior's."""
     torch.manual_seed(0)
     made = SDEBNN(
-        nn.Linear(1, 1), sigma=SIGMA, prior=prior, sticking_the_landing=sticking, depth=Depth(STEPS)
+        nn.Linear(1, 1),
+        sigma=SIGMA,
+        unit=UNIT,
+        prior=prior,
+        sticking_the_landing=sticking,
+        depth=Depth(STEPS),
     ).double()
     with torch.no_grad():
         made.start.copy_(torch.tensor([0.8, -0.3]))
@@ -33,18 +38,19 @@ def layer(prior: str, sticking: bool, a: float = 0.6, k: float = 1.4) -> SDEBNN:
 
 
 def closed_form(made: SDEBNN) -> Tensor:
-    """½ Σ E|u|² h of the Euler chain, u = (a - k w)/σ: mean and variance of w follow a recursion."""
-    drift = made.drift
+    """½ Σ E|u|² h of the Euler chain, σu = a - k (w - w0) / unit: mean and variance of w follow a recursion."""
+    drift, start = made.drift, made.start
     assert isinstance(drift, LinearDrift)
-    pull = 1.0 if made.prior == "ornstein-uhlenbeck" else 0.0
-    mean, variance = made.start, torch.zeros_like(made.start)
-    total, h = made.start.new_zeros(()), 1.0 / STEPS
+    pull, k = float(made.prior == "ornstein-uhlenbeck"), drift.k / UNIT
+    mean, variance = start, torch.zeros_like(start)
+    total, h = start.new_zeros(()), 1.0 / STEPS
     for _ in range(STEPS):
-        total = (
-            total + 0.5 * h * ((drift.a - drift.k * mean).square() + drift.k**2 * variance).sum() / SIGMA**2
+        ours = drift.a - k * (mean - start)
+        total = total + 0.5 * h * (ours.square() + k**2 * variance).sum() / SIGMA**2
+        mean, variance = (
+            mean + (ours - pull * mean) * h,
+            variance * (1.0 - (pull + k) * h) ** 2 + SIGMA**2 * h,
         )
-        decay = 1.0 - (pull + drift.k) * h
-        mean, variance = mean * decay + drift.a * h, variance * decay**2 + SIGMA**2 * h
     return total
 
 
@@ -96,7 +102,8 @@ def test_sticking_the_landing_takes_the_weights_where_they_are() -> None:
     at time 0.
     """
     drift = LinearDrift(2, 0.6, 1.4)
-    process = WeightProcess(drift, torch.tensor(SIGMA, dtype=torch.float64), "ornstein-uhlenbeck")
+    zero, sigma = torch.zeros(2, dtype=torch.float64), torch.tensor(SIGMA, dtype=torch.float64)
+    process = WeightProcess(drift, sigma, "ornstein-uhlenbeck", zero, 1.0)
     network = Network(process, FlatModule(nn.Linear(1, 1)), sticking_the_landing=True)
     w0 = torch.tensor([[0.8, -0.3], [0.1, 2.0]], dtype=torch.float64)
     h0 = torch.ones(2, 3, 1, dtype=torch.float64)

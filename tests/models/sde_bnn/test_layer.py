@@ -93,8 +93,8 @@ def test_without_noise_and_drift_it_is_an_odenet(depth: Depth) -> None:
 @pytest.mark.parametrize("prior", ["ornstein-uhlenbeck", "brownian"])
 def test_without_noise_it_is_a_hyper_odenet(prior: str) -> None:
     block = TimedMLP()
-    layer = SDEBNN(block, sigma=1e-9, prior=prior)
-    hyper = HyperODENet(block, prior=prior)
+    layer = SDEBNN(block, sigma=1e-9, unit=0.5, prior=prior)
+    hyper = HyperODENet(block, unit=0.5, prior=prior)
     away_from_the_prior(hyper, 0.5)
     assert layer.drift is not None
     layer.drift.load_state_dict(hyper.drift.state_dict())
