@@ -14,6 +14,7 @@ mean at the points, and the log-likelihood of new points in the clusters beside 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,8 +89,8 @@ def points(count: int, error: float, seed: int) -> tuple[Tensor, Tensor]:
     return x, curve(x) + error * torch.randn(x.shape, generator=generator)
 
 
-def one(plan: Plan, seed: int) -> dict[str, Any]:
-    x, y = points(plan.points, plan.error, derive_seed(seed, 0))
+def network_of(plan: Plan, seed: int) -> ContinuousDepth:
+    """Not yet trained."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         layer = SDEBNN(
@@ -99,19 +100,36 @@ def one(plan: Plan, seed: int) -> dict[str, Any]:
             hidden=plan.drift,
             depth=Depth(plan.steps),
         )
-        network = ContinuousDepth(Augment(plan.channels), layer, nn.Linear(plan.channels, 1))
+        return ContinuousDepth(Augment(plan.channels), layer, nn.Linear(plan.channels, 1))
+
+
+def trained(
+    network: ContinuousDepth,
+    x: Tensor,
+    y: Tensor,
+    plan: Plan,
+    seed: int,
+    after: Callable[[int], None] = lambda iteration: None,
+) -> ContinuousDepth:
+    """`after` is called with the number of iterations done, after each."""
     optimizer = torch.optim.Adam(network.parameters(), lr=plan.rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, plan.iterations)
     for k in range(plan.iterations):
         predicted = network(x, seed=derive_seed(seed, 1 + k), samples=plan.samples)
         log_likelihood = Normal(predicted.output, plan.error).log_prob(y).squeeze(-1)
-        loss = negative_elbo(log_likelihood, predicted.kl, training_size=len(x))
+        loss = negative_elbo(log_likelihood, predicted.kl, training_size=len(x)).loss
         optimizer.zero_grad()
-        loss.loss.backward()
+        loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 10.0)
         optimizer.step()
         schedule.step()
-    return evaluate(network, x, y, plan, seed)
+        after(k + 1)
+    return network
+
+
+def one(plan: Plan, seed: int) -> dict[str, Any]:
+    x, y = points(plan.points, plan.error, derive_seed(seed, 0))
+    return evaluate(trained(network_of(plan, seed), x, y, plan, seed), x, y, plan, seed)
 
 
 @torch.no_grad()
