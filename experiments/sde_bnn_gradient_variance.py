@@ -2,10 +2,10 @@
 
     python -m experiments.sde_bnn_gradient_variance --out runs/sde_bnn_gradient_variance
 
-The regression of `experiments.sde_bnn_toy`, trained as there with sticking the landing. At some iterations, at
-the same weights and with the same noise, gradients of the loss by single paths of the weights are taken both
-ways; the variance is the sum over parameters of the variance over paths, of the drift's network and of the
-weights at time 0 apart. Sticking the landing leaves the mean as it is, and its noise goes to zero as the
+The regression of `experiments.sde_bnn_toy`, trained as there with sticking the landing. At some iterations,
+at the same weights and with the same noise, gradients of the loss by single paths of the weights are taken
+both ways; the variance is the sum over parameters of the variance over paths, of the drift's network and of
+the weights at time 0 apart. Sticking the landing leaves the mean as it is, and its noise goes to zero as the
 posterior becomes the true one; here it stays a family of drifts through one layer.
 """
 

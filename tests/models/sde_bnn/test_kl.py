@@ -38,7 +38,7 @@ def layer(prior: str, sticking: bool, a: float = 0.6, k: float = 1.4) -> SDEBNN:
 
 
 def closed_form(made: SDEBNN) -> Tensor:
-    """½ Σ E|u|² h of the Euler chain, σu = a - k (w - w0) / unit: mean and variance of w follow a recursion."""
+    """½ Σ E|u|² h of the Euler chain, σu = a - k (w - w0) / unit: a recursion of mean and variance of w."""
     drift, start = made.drift, made.start
     assert isinstance(drift, LinearDrift)
     pull, k = float(made.prior == "ornstein-uhlenbeck"), drift.k / UNIT

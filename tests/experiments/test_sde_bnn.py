@@ -1,0 +1,75 @@
+"""The experiments of SDE Bayesian networks run on tiny plans, print their tables and draw their figures."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from experiments import sde_bnn_gradient_variance, sde_bnn_images, sde_bnn_toy
+from experiments.seeds import Experiment, run
+from latentsde.data.images import LabelledImages
+
+TINY: dict[str, tuple[Any, Any, str]] = {
+    "sde_bnn_toy": (
+        sde_bnn_toy,
+        sde_bnn_toy.Plan(iterations=2, hidden=3, samples=2, steps=3, drawn=20),
+        "90 % band",
+    ),
+    "sde_bnn_gradient_variance": (
+        sde_bnn_gradient_variance,
+        sde_bnn_gradient_variance.Plan(at=(1, 2), paths=4),
+        "plain / sticking",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_each_runs_and_prints_its_table(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module, plan, heading = TINY[name]
+    run(Experiment(name, plan, module.one, module.table, module.draw), [0], tmp_path, None)
+    assert heading in capsys.readouterr().out
+    assert (tmp_path / f"{name}.png").stat().st_size > 5000
+    assert json.loads((tmp_path / f"{name}.json").read_text())["seeds"]["0"]
+
+
+def test_the_toy_has_no_points_between_and_beside_its_clusters() -> None:
+    x, y = sde_bnn_toy.points(200, 0.1, 0)
+    low, high = sde_bnn_toy.CLUSTERS
+    inside = ((x >= low[0]) & (x <= low[1])) | ((x >= high[0]) & (x <= high[1]))
+    assert inside.all() and ((x < 0).sum(), (x > 0).sum()) == (100, 100)
+    assert (y - sde_bnn_toy.curve(x)).std() == pytest.approx(0.1, rel=0.2)
+
+
+def test_images_are_compared_in_one_table_over_several_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def images(count: int) -> LabelledImages:
+        generator = np.random.default_rng(count)
+        pixels = generator.integers(0, 256, (count, 1, 8, 8), dtype=np.uint8)
+        return LabelledImages(
+            torch.from_numpy(pixels), torch.arange(count) % 10, tuple("0123456789"), "not digits"
+        )
+
+    monkeypatch.setattr(sde_bnn_images, "read_images", lambda name, root: (images(60), images(30)))
+    tiny = ["--data", "mnist", "--root", str(tmp_path), "--steps", "2", "--width", "2", "--depth-steps", "2"]
+    page = tmp_path / "docs" / "results" / "page.md"
+    for models in (["sde-bnn"], ["odenet", "resnet32"]):
+        given = [*tiny, "--models", *models, "--out", str(tmp_path / "out"), "--page", str(page)]
+        monkeypatch.setattr(sys, "argv", ["sde_bnn_images", *given])
+        sde_bnn_images.main()
+    text = capsys.readouterr().out.split("MNIST")[-1]
+    rows = [line for line in text.splitlines() if line.startswith("| ") and "published" not in line]
+    assert [row.split(" | ")[0] for row in rows] == ["| sde-bnn", "| odenet", "| resnet32"]
+    assert "(not digits)" in text and "99.46 / 2.88" in rows[2]
+    assert (tmp_path / "docs" / "figures" / "sde_bnn_mnist.png").exists()
+    results = json.loads((tmp_path / "docs" / "results" / "sde_bnn_mnist.json").read_text())["results"]
+    assert {row["model"] for row in results} == {"sde-bnn", "odenet", "resnet32"}
+    assert all(0.0 <= row["scores"]["accuracy"] <= 1.0 and len(row["curve"]) >= 1 for row in results)
