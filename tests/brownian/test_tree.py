@@ -8,7 +8,7 @@ import pickle
 import hypothesis.strategies as st
 import pytest
 import torch
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from torch import Tensor
 
 from latentsde import VirtualBrownianTree
@@ -25,6 +25,7 @@ def path(
     return VirtualBrownianTree(t0, t1, shape, seed=6, levy_area="space-time", dtype=dtype)
 
 
+@settings(max_examples=40)
 @given(st.tuples(TIME, TIME, TIME).map(sorted))
 @example([0.0, 0.5, 1.0])
 @example([0.3, 0.3, 0.7])
@@ -41,6 +42,7 @@ def test_increments_and_areas_of_two_intervals_make_those_of_their_union(times: 
     torch.testing.assert_close(joined, (c - a) * whole.H, rtol=0.0, atol=1e-13)
 
 
+@settings(max_examples=40)
 @given(TIME, TIME)
 def test_going_back_negates_the_increment_and_keeps_the_area(a: float, b: float) -> None:
     there, back = path().increment(a, b), path().increment(b, a)

@@ -139,12 +139,12 @@ def test_8_adaptive_steps_are_not_decided_on_the_host() -> None:
     equation, y0 = Learned("diagonal", "stratonovich"), torch.ones(8, 2, dtype=DOUBLE)
     path = Asked(VirtualBrownianTree(0, 1, (8, 2), seed=1, dtype=DOUBLE))
     with torch.no_grad(), Copies() as copies, Questions() as questions:
-        stats = solve(equation, y0, [0, 1], path=path, controller=PID(rtol=1e-4, atol=1e-4)).stats
-    assert stats.method == "heun" and path.count >= stats.steps + stats.rejected > 200
+        stats = solve(equation, y0, [0, 1], path=path, controller=PID(rtol=1e-3, atol=1e-3)).stats
+    assert stats.method == "heun" and path.count >= stats.steps + stats.rejected > 60
     assert copies.count - path.count + questions.count < stats.steps / 4
     with torch.no_grad(), Copies() as copies, Questions() as questions:
-        stats = solve(Growth(), y0, [0, 9], method="heun", controller=PID(rtol=1e-6, atol=1e-6)).stats
-    assert stats.steps > 200
+        stats = solve(Growth(), y0, [0, 9], method="heun", controller=PID(rtol=1e-5, atol=1e-5)).stats
+    assert stats.steps > 60
     assert copies.count + questions.count < stats.steps / 4
 
     # torchsde makes six evaluations of f and asks ten times a trial, its path's copies not counted.
