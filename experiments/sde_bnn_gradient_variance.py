@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
@@ -25,9 +24,7 @@ from experiments.sde_bnn_toy import network_of, points, trained
 from experiments.seeds import Experiment, options, run
 from latentsde.brownian import derive_seed
 from latentsde.models.sde_bnn import SDEBNN, negative_elbo
-from latentsde.plotting.style import MODEL, REFERENCE, grid, legend, style
-
-GROUPS = ("drift", "start")
+from latentsde.plotting.style import MODEL, MUTED, REFERENCE, grid, legend, style
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ def one(plan: Plan, seed: int) -> dict[str, Any]:
 def variances(
     network: nn.Module, x: Tensor, y: Tensor, plan: Plan, toy: Toy, seed: int
 ) -> dict[str, list[float]]:
-    """By estimator, the summed variance of each of GROUPS."""
+    """By estimator, the summed variance of the drift's network and of the weights at time 0."""
     layer = next(part for part in network.modules() if isinstance(part, SDEBNN))
     assert layer.drift is not None
     groups: list[list[Tensor]] = [list(layer.drift.parameters()), [layer.start]]
@@ -90,21 +87,23 @@ def table(plan: Plan, results: list[dict[str, Any]]) -> list[str]:
 
 
 def draw(plan: Plan, results: list[dict[str, Any]]) -> Figure:
+    """How many times as large the variance is without sticking the landing."""
     with style():
-        figure, axes = grid(1, 2, width=3.2, height=2.4, sharex=True)
-        for k, (ax, name) in enumerate(zip(axes[0], GROUPS, strict=True)):
+        figure, axes = grid(1, 1, width=4.6, height=2.6)
+        ax, entries = axes[0, 0], {}
+        for k, (name, colour) in enumerate(
+            (("the drift's network", MODEL), ("weights at time 0", REFERENCE))
+        ):
             for result in results:
                 at = [row["iteration"] for row in result["rows"]]
-                for kind, colour in (("plain", REFERENCE), ("sticking", MODEL)):
-                    values = np.array([row[kind][k] for row in result["rows"]])
-                    ax.plot(at, values, "o-", color=colour, ms=3, lw=1.0)
-            ax.set_xscale("log")
-            ax.set_yscale("log")
-            ax.set_xlabel("iteration")
-            ax.set_title({"drift": "the drift's network", "start": "weights at time 0"}[name])
-        axes[0, 0].set_ylabel("variance of the gradient")
-        lines = axes[0, 0].get_lines()
-        legend(figure, {"plain": lines[0], "sticking the landing": lines[1]})
+                ratio = [row["plain"][k] / row["sticking"][k] for row in result["rows"]]
+                (entries[name],) = ax.plot(at, ratio, "o-", color=colour, ms=3, lw=1.0)
+        ax.axhline(1.0, color=MUTED, lw=0.6)
+        ax.set_xscale("log")
+        ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        ax.set_xlabel("iteration")
+        ax.set_ylabel("variance, plain / sticking the landing")
+        legend(figure, entries)
     return figure
 
 
