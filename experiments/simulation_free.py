@@ -7,7 +7,7 @@ steps, batches and learning rates, and both are judged by the same estimate: the
 posterior, with the model's own solver step, on series not trained on. Data: Ornstein-Uhlenbeck series whose
 exact log-likelihood is known, and the embedded weather.
 
-    python experiments/simulation_free.py --out runs/simulation-free --seeds 0 1 2
+    python -m experiments.simulation_free --out runs/simulation-free --seeds 0 1 2
 
 Runs that are in --out already are not repeated; the table is written anew after each. Times are CPU seconds
 of the training on one thread, judging left out.
@@ -167,7 +167,7 @@ def table(results: dict[str, Any]) -> str:
     lines = [
         "# Training with a solver and without",
         "",
-        f"`python experiments/simulation_free.py`, {seconds:.0f} s for all runs on one thread of "
+        f"`python -m experiments.simulation_free`, {seconds:.0f} s for all runs on one thread of "
         f"{results['machine']['cpu']}. ELBO by simulation on held-out series, nats per observed value in "
         "scaled units; CPU seconds of training, on a machine with other work. ± is the standard error of "
         "the estimate.",
