@@ -67,9 +67,7 @@ def main() -> None:
         parameters = [*bayesian.parameters(), *plain.parameters()]
         for call in calls:
             seconds(call, h, parameters)
-        timed = np.array(
-            [[seconds(call, h, parameters) for call in calls] for _ in range(options.rounds)]
-        )
+        timed = np.array([[seconds(call, h, parameters) for call in calls] for _ in range(options.rounds)])
         ratios = timed[:, 1:] / timed[:, :1]
         median, low, high = np.median(ratios, 0), *np.quantile(ratios, (0.25, 0.75), axis=0)
         print(

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from latentsde.cli.endings import Interrupted
 from latentsde.cli.options import Device, Overwrite, Resume, Seed, Threads, positive, whole
 from latentsde.errors import InputError, quote
 
@@ -112,6 +113,12 @@ def train(
             "memory does not grow with depth.",
         ),
     ] = "direct",
+    sticking_the_landing: Annotated[
+        bool,
+        typer.Option(
+            "--sticking-the-landing/--plain", help="Whether the KL's gradient has its noise taken out."
+        ),
+    ] = True,
     tempering: Annotated[
         float,
         typer.Option(
@@ -145,8 +152,6 @@ def train(
     \b
     Example:
       latentsde bnn train --data mnist --root DATA --out runs/mnist
-      latentsde bnn train --data cifar10 --root DATA --augment 2 --blocks 2-2-2 --reduce 0 --sigma 0.2 \\
-          --width 64 --steps 195000 --crop 4 --flip --device cuda --out runs/cifar10
     """
     import torch
 
@@ -182,18 +187,22 @@ def train(
         sigma=sigma,
         prior=prior,
         hidden=_read(hidden),
+        sticking_the_landing=sticking_the_landing,
         depth=Depth(depth_steps, method, adjoint),
     )
-    fit = fit_classifier(
-        chosen,
-        train_images,
-        validation=validation,
-        out=out,
-        config=config,
-        resume=resume,
-        overwrite=overwrite,
-        metadata={"data": data},
-    )
+    try:
+        fit = fit_classifier(
+            chosen,
+            train_images,
+            validation=validation,
+            out=out,
+            config=config,
+            resume=resume,
+            overwrite=overwrite,
+            metadata={"data": data},
+        )
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted; continue the run in {out} with --resume") from None
     print(f"Trained {fit.steps} steps in {fit.seconds / 60:.1f} minutes; the best was {fit.best_step}.")
     print(f"Next: latentsde bnn evaluate {out} --root {root}")
 
@@ -237,9 +246,13 @@ def evaluate(
     depth = None if tolerance is None else Depth(method="heun", tolerance=tolerance)
     metrics = report_classifier(run, root, samples=samples, seed=seed, depth=depth)
     scores = metrics["test"]
+    nll = "∞" if scores["nll"] is None else f"{scores['nll']:.4f}"
+    if metrics["note"]:
+        print(metrics["note"])
     print(
-        f"accuracy {100 * scores['accuracy']:.2f} %, NLL {scores['nll']:.4f}, "
-        f"ECE {100 * scores['ece']:.2f}e-2, Brier {scores['brier']:.4f} "
-        f"({scores['count']} images, {samples} samples)"
+        f"accuracy {100 * scores['accuracy']:.2f} %, NLL {nll}, "
+        f"ECE (10 bins) {100 * scores['ece']:.2f}e-2, Brier {scores['brier']:.4f} "
+        f"({scores['count']:,} images, {metrics['how']['samples']} samples of the weights, "
+        f"tempering {metrics['how']['tempering']:g})"
     )
     print(f"Report: {run / 'report.html'}")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from torch import nn
 
 from latentsde.data.images import LabelledImages, out_of_distribution, read_images
 from latentsde.errors import InputError
@@ -53,28 +54,64 @@ def report_classifier(
     _, test = read_images(data, root)
     if test.classes != config.classes:
         raise InputError(f"{run} was trained on other classes than those of {data} in {root}")
+    if depth is not None and config.model.endswith(("resnet32", "ensemble", "dropout")):
+        raise InputError(f"{run} is of {config.model}, which has no depth to solve; leave the tolerance out")
+    curve = _curve(run / "history.csv")
     prediction = predict_images(network, test, samples=samples, seed=seed, depth=depth)
+    solved = depth or config.depth
     metrics: dict[str, Any] = {
+        "how": {
+            "samples": len(prediction.logits),
+            "seed": seed,
+            "method": solved.method,
+            "steps": None if solved.tolerance is not None else solved.steps,
+            "tolerance": solved.tolerance,
+            "tempering": content["training"].get("tempering"),
+            "ece_bins": "10 of equal width, of the likeliest class",
+        },
         "test": prediction.scores(test.labels).to_json(),
         "dial": dial_row(prediction, test.labels),
-        "ood_auc": None,
         "note": test.note,
     }
-    try:
-        outside = out_of_distribution(data, root, test)
-    except InputError as error:
-        metrics["ood_note"] = str(error)
-    else:
-        some = outside.select(torch.arange(min(OUTSIDE, len(outside))))
-        other = predict_images(network, some, samples=samples, seed=seed, depth=depth)
-        metrics["ood_auc"] = out_of_distribution_auc(prediction.entropy, other.entropy)
+    metrics |= outside_auc(network, data, root, test, prediction, seed=seed, depth=depth)
     write_json(run / "metrics.json", metrics)
-    _draw(run, prediction, test)
+    _draw(run, prediction, test, curve)
     write_classifier_report(run)
     return metrics
 
 
-def _draw(run: Path, prediction: ClassifierPrediction, test: LabelledImages) -> None:
+def outside_auc(
+    network: nn.Module,
+    data: str,
+    root: str | Path,
+    test: LabelledImages,
+    prediction: ClassifierPrediction,
+    *,
+    seed: int,
+    depth: Depth | None = None,
+) -> dict[str, Any]:
+    """`ood_auc`, how well the entropy of a prediction tells test images from those of another data set; None
+    and `ood_note`, why, where that is not in `root`.
+    """
+    try:
+        outside = out_of_distribution(data, root, test)
+    except InputError as error:
+        return {"ood_auc": None, "ood_note": str(error)}
+    some = outside.select(torch.arange(min(OUTSIDE, len(outside))))
+    other = predict_images(network, some, samples=len(prediction.logits), seed=seed, depth=depth)
+    return {"ood_auc": out_of_distribution_auc(prediction.entropy, other.entropy)}
+
+
+def _curve(history: Path) -> pd.DataFrame:
+    """Step and accuracy of every validation."""
+    try:
+        frame = pd.read_csv(history)
+        return frame.loc[frame["split"] == "validation", ["step", "accuracy"]]
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{history} is missing or damaged ({error}); train again with --overwrite") from None
+
+
+def _draw(run: Path, prediction: ClassifierPrediction, test: LabelledImages, curve: pd.DataFrame) -> None:
     figures = run / "figures"
     scores = prediction.scores(test.labels)
     confidence, likeliest = prediction.probabilities.max(1)
@@ -85,24 +122,33 @@ def _draw(run: Path, prediction: ClassifierPrediction, test: LabelledImages) -> 
         test.images.numpy(), test.labels.numpy(), likeliest.numpy(), confidence.numpy(), test.classes
     )
     save(shown, figures / "uncertain.png")
-    history = pd.read_csv(run / "history.csv")
-    validated = history[history["split"] == "validation"]
-    if len(validated) > 1:
-        curve = {"held-out images": (validated["step"], 100.0 * validated["accuracy"])}
-        save(learning_curves(curve, "step", "accuracy, %"), figures / "learning.png")
+    if len(curve) > 1:
+        named = {test.note or "held-out images": (curve["step"], 100.0 * curve["accuracy"])}
+        save(learning_curves(named, "step", "accuracy, %"), figures / "learning.png")
 
 
 def write_classifier_report(run: Path) -> Path:
     """report.html from config.json, metrics.json, history.csv and figures/*.png."""
     config, metrics = read_json(run / "config.json"), read_json(run / "metrics.json")
     scores, name = metrics["test"], str(config["classifier"]["model"])
+    how = metrics["how"]
     cards = [
         ("accuracy", f"{100 * scores['accuracy']:.2f} %", f"of {scores['count']:,} test images"),
-        ("calibration error", f"{100 * scores['ece']:.2f} %", "mean distance of confidence and accuracy"),
-        ("negative log-likelihood", number(scores["nll"]), "nats an image; less is better"),
+        (
+            "calibration error",
+            f"{100 * scores['ece']:.2f} %",
+            "ten bins of confidence, mean distance from accuracy",
+        ),
+        ("negative log-likelihood", _number(scores["nll"]), "nats an image; less is better"),
     ]
-    rows = [["Brier score", number(scores["brier"])], ["samples", str(metrics["dial"]["samples"])]]
-    rows.append(["evaluations of the blocks", str(metrics["dial"]["evaluations"])])
+    steps = f"tolerance {how['tolerance']:g}" if how["steps"] is None else f"{how['steps']} steps"
+    rows = [
+        ["Brier score", number(scores["brier"])],
+        ["samples of the weights", str(how["samples"])],
+        ["solved by", f"{escape(how['method'])}, {steps}"],
+        ["evaluations of the blocks for a sample", str(metrics["dial"]["evaluations"])],
+        ["tempering of the KL in training", f"{how['tempering']:g}"],
+    ]
     if metrics["ood_auc"] is not None:
         rows.append(["AUC of entropy against another data set", number(metrics["ood_auc"])])
     template = resources.files("latentsde.evaluation").joinpath("report_template.html").read_text("utf-8")
@@ -124,3 +170,8 @@ def write_classifier_report(run: Path) -> Path:
         footer=footer(config),
     )
     return write_whole(run / "report.html", lambda temporary: temporary.write_text(page, encoding="utf-8"))
+
+
+def _number(value: float | None) -> str:
+    """JSON has no infinity: what was infinite is None there."""
+    return "∞" if value is None else number(value)

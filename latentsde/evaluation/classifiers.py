@@ -6,6 +6,7 @@ solver's tolerance or number of steps; neither needs training again.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from latentsde.data.images import LabelledImages
+from latentsde.errors import InputError
 from latentsde.evaluation.classification import (
     ClassificationScores,
     mean_probabilities,
@@ -22,6 +24,7 @@ from latentsde.evaluation.classification import (
     score_probabilities,
 )
 from latentsde.models.sde_bnn import Depth, Predicted
+from latentsde.solvers import NotFinite
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class ClassifierPrediction:
 
     Attributes:
         logits: (samples, N, classes) float32.
-        evaluations: of the blocks for a batch, over all layers and samples: the cost.
+        evaluations: of the blocks for one sample of a batch, over all layers: the cost.
         seconds: it took.
     """
 
@@ -70,14 +73,23 @@ def predict_images(
     """Logits of all images, by the same samples of the weights whatever the batches.
 
     With adaptive steps all of a batch share them, so that there batches do make a difference, within the
-    tolerance.
+    tolerance; and they make one with dropout. The network is left in evaluation mode.
+
+    Raises:
+        InputError: no images, or a network whose numbers are not finite.
     """
+    if not len(images):
+        raise InputError("there are no images to predict; give some")
     network.eval()
+    device = next(network.parameters()).device
     began, outputs, evaluations = time.perf_counter(), [], []
     for start in range(0, len(images), batch_size):
-        batch = images.images[start : start + batch_size]
-        predicted: Predicted = network(batch, seed=seed, samples=samples, depth=depth)
-        outputs.append(predicted.output.float())
+        batch = images.images[start : start + batch_size].to(device)
+        try:
+            predicted: Predicted = network(batch, seed=seed, samples=samples, depth=depth)
+        except NotFinite as error:
+            raise InputError(f"the network's numbers are not finite ({error}); train it again") from None
+        outputs.append(predicted.output.float().cpu())
         evaluations.append(predicted.evaluations)
     seconds = time.perf_counter() - began
     return ClassifierPrediction(
@@ -93,6 +105,6 @@ def dial_row(prediction: ClassifierPrediction, labels: Tensor) -> dict[str, Any]
         "evaluations": prediction.evaluations,
         "seconds": round(prediction.seconds, 3),
         "accuracy": scores.accuracy,
-        "nll": scores.nll,
+        "nll": scores.nll if math.isfinite(scores.nll) else None,
         "ece": scores.ece,
     }

@@ -50,6 +50,8 @@ def read_config(run: Path) -> dict[str, Any]:
 def load_run(run: Path) -> tuple[SeriesModel, dict[str, Any]]:
     """The model of a finished run and its configuration; InputError if a file is missing or damaged."""
     config = read_config(run)
+    if "classifier" in config:
+        raise InputError(f"{run} is the run of a classifier of images; see 'latentsde bnn evaluate --help'")
     try:
         described = {key: value for key, value in config["model"].items() if key != "name"}
         kind = model_class(config["model"]["name"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from ..data.images import LabelledImages
 from ..errors import TrainingDiverged
 from ..models.classifiers import Averaged
 from ..models.sde_bnn import Predicted, negative_elbo
+from ..solvers import NotFinite
 from .base import Training
 from .classifier_config import ClassifierTrainingConfig
 from .history import TRAIN
@@ -54,7 +56,7 @@ class ClassifierTraining(Training):
         seed = self.schedule.noise_seed(step)
         labels = self.images.labels[torch.tensor(own)].to(self.device)
         shown = self._shown(own, derive_seed(seed, _CROPS))
-        predicted = self._predict(shown, derive_seed(seed, _WEIGHTS), self.config.samples)
+        predicted = self._predict(shown, derive_seed(seed, _WEIGHTS), self.config.samples, own)
         log_likelihood = _log_likelihood(predicted.output, labels)
         objective = negative_elbo(
             log_likelihood,
@@ -72,13 +74,13 @@ class ClassifierTraining(Training):
         chosen = torch.tensor(own)
         labels = self.validation_images.labels[chosen].to(self.device)
         images = self.validation_images.images[chosen].to(self.device)
-        predicted = self._predict(images, self.schedule.validation_seed, self.config.validation_samples)
-        probabilities = predicted.output.float().softmax(-1).mean(0)
-        likelihood = probabilities.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
-        log_likelihood = likelihood.clamp_min(torch.finfo(torch.float32).tiny).log()
+        samples = self.config.validation_samples
+        predicted = self._predict(images, self.schedule.validation_seed, samples, own)
+        log_likely = predicted.output.float().log_softmax(-1).logsumexp(0) - math.log(len(predicted.output))
+        log_likelihood = log_likely.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
         if not log_likelihood.isfinite().all():
             raise self._error(self.state.step, "validation", own)
-        right = (probabilities.argmax(-1) == labels).sum()
+        right = (log_likely.argmax(-1) == labels).sum()
         sums = [log_likelihood.sum(), right, predicted.kl.mean() * len(own), torch.tensor(len(own))]
         return _stacked(sums, self.device)
 
@@ -118,9 +120,12 @@ class ClassifierTraining(Training):
             "learning rate"
         )
 
-    def _predict(self, images: Tensor, seed: int, samples: int) -> Predicted:
-        with self._arithmetic():
-            predicted: Predicted = self.model(images, seed=seed, samples=samples)
+    def _predict(self, images: Tensor, seed: int, samples: int, own: np.ndarray) -> Predicted:
+        try:
+            with self._arithmetic():
+                predicted: Predicted = self.model(images, seed=seed, samples=samples)
+        except NotFinite:
+            raise self._error(self.state.step, "state", own) from None
         return predicted
 
     def _arithmetic(self) -> AbstractContextManager[Any]:

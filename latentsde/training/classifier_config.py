@@ -13,8 +13,8 @@ PRECISIONS = ("float32", "bfloat16")
 
 @dataclass(frozen=True)
 class ClassifierTrainingConfig(OptimisationConfig):
-    """How a classifier of images is fitted; examples are images. Defaults are those of the paper's CIFAR-10
-    command (Xu, Chen, Li & Duvenaud 2022) but for the number of steps.
+    """How a classifier of images is fitted; examples are images. Batch, rate and average are those of the
+    paper's CIFAR-10 command (Xu, Chen, Li & Duvenaud 2022); its rate has no warm-up and no decay.
 
     Attributes:
         tempering: of the KL in the loss, -log-likelihood + tempering · KL / N; 1 is the bound.

@@ -25,7 +25,7 @@ class OptimisationConfig:
         weight_decay: of AdamW, on weight matrices only.
         clip: the largest norm of the gradient; 0 leaves it as it is.
         anneal_steps: steps over which the weight of the KL rises from 0 to 1; 0 begins with 1.
-        samples: of the posterior, in training and validation.
+        samples: of the posterior, in training and, for models of series, in validation.
         validate_every: steps between two validations, each of which writes a checkpoint.
         patience: validations without a better one after which training stops; 0 never stops early.
         log_every: steps averaged in a training row of history.csv; a row also ends with each validation.

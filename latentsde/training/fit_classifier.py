@@ -70,14 +70,28 @@ def fit_classifier(
     for what, part in (("training", images), ("validation", validation)):
         if part is not None:
             _check(what, part, model)
+    if config.precision == "bfloat16" and model.depth.adjoint != "direct":
+        raise InputError(
+            f"precision 'bfloat16' with adjoint {model.depth.adjoint!r} would undo other steps than were "
+            "taken; take 'float32', or adjoint 'direct'"
+        )
+    if len(images) < config.processes:
+        raise InputError(
+            f"{config.processes} processes cannot share {len(images)} images; use fewer processes"
+        )
+    averaged = Averaged(build(model, seed=config.seed))
     described = {**(metadata or {}), **_description(model, images, validation, config)}
     resumed = open_run(out, described, resume=resume, overwrite=overwrite)
     if resumed and (out / WEIGHTS).exists():
         network, _, content = load_classifier(out)
         done = content["training"]
         if done.get("finished"):
-            return ClassifierFit(network, done["best_step"], done["steps_done"], done["seconds"])
-    averaged = Averaged(build(model, seed=config.seed))
+            try:
+                return ClassifierFit(network, done["best_step"], done["steps_done"], done["seconds"])
+            except KeyError as error:
+                raise InputError(
+                    f"{out / CONFIG} does not say {error}; train again with --overwrite"
+                ) from None
     train(
         averaged,
         functools.partial(ClassifierTraining, averaged, images, validation, config),

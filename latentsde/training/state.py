@@ -15,7 +15,7 @@ class TrainingState:
     Attributes:
         step: optimisation steps done.
         best_step, best_elbo: of the best validation, None before the first; nats per observed value, scaled
-            units.
+            units. Of a classifier the mean log-likelihood of an image.
         stale: validations since the best one.
         seconds: spent in training, over all sessions of the run.
     """

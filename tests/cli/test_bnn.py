@@ -87,6 +87,6 @@ def test_bad_input_is_one_sentence(
 
 
 def test_what_is_no_run_of_a_classifier_is_refused(root: Path, tmp_path: Path) -> None:
-    assert "run" in refused(latentsde("bnn", "evaluate", tmp_path / "none", "--root", root))
+    assert "bnn train" in refused(latentsde("bnn", "evaluate", tmp_path / "none", "--root", root))
     (tmp_path / "config.json").write_text("{}")
     assert "classifier" in refused(latentsde("bnn", "evaluate", tmp_path, "--root", root))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from latentsde.data.images import LabelledImages
-from latentsde.errors import InputError
+from latentsde.errors import InputError, TrainingDiverged
 from latentsde.models.classifiers import NAMES, Averaged, ClassifierConfig, build, load_classifier
 from latentsde.models.sde_bnn import Depth
 from latentsde.training import ClassifierTrainingConfig, fit_classifier
@@ -155,3 +155,27 @@ def test_training_images_are_windows_of_framed_ones_by_seed_and_image() -> None:
             places |= {(mirrored, *map(int, hit)) for hit in hits}
     assert len(places) > 12 and {place[0] for place in places} == {True, False}
     assert torch.equal(shown(replace(CONFIG, crop=0, flip=False), 3, [4, 9]), images(20).images[[4, 9]])
+
+
+def test_numbers_that_are_not_finite_end_the_training_with_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(TrainingDiverged, match=r"training diverged at step .*last\.ckpt"):
+        trained(tmp_path / "run", config=replace(CONFIG, learning_rate=1e20, warmup_steps=0))
+
+
+def test_what_cannot_be_trained_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    reversible = replace(MODEL, depth=Depth(2, "reversible_heun", "reversible"))
+    with pytest.raises(InputError, match="take 'float32', or adjoint 'direct'"):
+        trained(tmp_path / "run", reversible, config=replace(CONFIG, precision="bfloat16"))
+    with pytest.raises(InputError, match="'dopri5' is not for weights with noise"):
+        trained(tmp_path / "run", replace(MODEL, depth=Depth(2, "dopri5")))
+    assert not (tmp_path / "run").exists()
+
+
+def test_bfloat16_is_near_float32(tmp_path: Path) -> None:
+    shown = images(6).images
+    outputs = []
+    for precision in ("float32", "bfloat16"):
+        result = trained(tmp_path / precision, config=replace(CONFIG, precision=precision))
+        with torch.no_grad():
+            outputs.append(result.network(shown, seed=1).output)
+    assert 0.0 < (outputs[0] - outputs[1]).abs().max() < 0.02

@@ -14,10 +14,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
+
+from latentsde.memory import free_bytes
 
 _MB = 2**20
 _PAUSE = 1e-3  # seconds between two questions
@@ -55,14 +56,8 @@ def available_mb(device: str = "cpu") -> float | None:
     """Memory that could still be taken; None where the system does not tell."""
     if device == "cuda":
         return torch.cuda.mem_get_info()[0] / _MB
-    listing = Path("/proc/meminfo")
-    if not listing.exists():
-        return None
-    free = int(listing.read_text().split("MemAvailable:")[1].split()[0]) / 1024
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    if limit.exists() and used.exists() and (text := limit.read_text().strip()) != "max":
-        free = min(free, (int(text) - int(used.read_text())) / _MB)
-    return free
+    free = free_bytes()
+    return None if free is None else free / _MB
 
 
 @contextmanager

@@ -61,7 +61,7 @@ def _layer(config: ClassifierConfig, name: str, block: nn.Module) -> nn.Module:
         return ODENet(block, **common)
     common |= {"prior": config.prior, "hidden": config.hidden, "rank": config.rank}
     if name == "hyper-odenet":
-        return HyperODENet(block, unit=config.unit or config.sigma, **common)
+        return HyperODENet(block, unit=config.sigma if config.unit is None else config.unit, **common)
     return SDEBNN(
         block,
         sigma=config.sigma,

@@ -6,9 +6,12 @@ import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+import torch
+
 from ...data.images import LabelledImages
 from ...errors import InputError
 from ..sde_bnn import Depth
+from ..sde_bnn.process import PRIORS
 from .blocks import check_images
 
 NAMES = (
@@ -76,11 +79,25 @@ class ClassifierConfig:
             raise InputError(f"mean and std are needed for each of the {self.image[0]} channels")
         if not 0.0 <= self.dropout < 1.0:
             raise InputError(f"dropout must be from 0 to below 1, got {self.dropout}")
-        if not (math.isfinite(self.sigma) and self.sigma > 0):
-            raise InputError(f"sigma must be a positive number, got {self.sigma}")
-        for name in ("blocks", "widths"):
+        if len(set(self.classes)) != len(self.classes):
+            raise InputError("two classes have the same name; give each its own")
+        if not all(
+            math.isfinite(m) and math.isfinite(s) and s > 0 for m, s in zip(self.mean, self.std, strict=True)
+        ):
+            raise InputError(f"std must be positive numbers and mean finite, got {self.std} and {self.mean}")
+        for name in ("sigma", "unit"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise InputError(f"{name} must be a positive number, got {value}")
+        if self.prior not in PRIORS:
+            raise InputError(f"prior must be {' or '.join(map(repr, PRIORS))}, got {self.prior!r}")
+        if self.initial not in ("point", "normal"):
+            raise InputError(f"initial must be 'point' or 'normal', got {self.initial!r}")
+        for name in ("blocks", "widths", "hidden"):
             if not getattr(self, name) or min(getattr(self, name)) < 1:
                 raise InputError(f"{name} must be whole numbers of at least 1, got {getattr(self, name)}")
+        if len(self.widths) != 3:
+            raise InputError(f"a residual network has three widths, got {len(self.widths)}")
         for name, least in (("reduce", 0), ("augment", 0), ("width", 1), ("members", 1)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
@@ -90,8 +107,13 @@ class ClassifierConfig:
         cls, images: LabelledImages, *, model: str = "sde-bnn", **options: Any
     ) -> ClassifierConfig:
         """For a data set: size, classes, mean and deviation from its images, the rest by name."""
-        pixels = images.images.transpose(0, 1).flatten(1).double() / 255.0
-        mean, std = ([round(float(x), 4) for x in of] for of in (pixels.mean(1), pixels.std(1)))
+        # By how often each level occurs: the images as numbers of their own would take gigabytes.
+        level = torch.arange(256, dtype=torch.float64) / 255.0
+        mean, std = [], []
+        for channel in images.images.unbind(1):
+            share = torch.bincount(channel.flatten(), minlength=256).double() / channel.numel()
+            mean.append(round(float(share @ level), 4))
+            std.append(round(float((share @ (level - share @ level).square()).sqrt()), 4))
         if not min(std) > 0:
             raise InputError("a channel of the images has one value everywhere; leave it out")
         channels, height, width = images.images.shape[1:]

@@ -14,7 +14,7 @@ from torch.nn.functional import avg_pool2d, pad
 
 
 class ResidualBlock(nn.Module):
-    """h + conv(relu(conv(relu(h)))); with a stride the shortcut is the mean of squares, zeros for channels.
+    """h + conv(relu(conv(relu(h)))); with a stride the shortcut is a mean over 2 by 2, new channels zeros.
 
     Args:
         dropout: share of channels' numbers dropped before the second convolution.

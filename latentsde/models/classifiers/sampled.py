@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ...brownian import derive_seed, standard_normal
-from ..sde_bnn import Depth, Predicted
+from ..sde_bnn import ContinuousDepth, Depth, Predicted
 from ..sde_bnn.weights import FlatParameters
 
 
@@ -41,11 +41,14 @@ class Ensemble(nn.Module):
 
     def forward(self, x: Tensor, *, seed: int = 0, samples: int = 1, depth: Depth | None = None) -> Predicted:
         output = torch.stack([member(x) for member in self.members])
-        return Predicted(output, output.new_zeros(len(output)), len(output))
+        return Predicted(output, output.new_zeros(len(output)), 1)
 
 
 class Dropout(nn.Module):
-    """A network whose dropout goes on when it predicts (Gal & Ghahramani 2016), by (seed, sample)."""
+    """A network whose dropout goes on when it predicts (Gal & Ghahramani 2016), by (seed, sample).
+
+    What is dropped is drawn for the batch as it comes: it depends on the batch and the number of processes.
+    """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -64,7 +67,7 @@ class Dropout(nn.Module):
                 outputs.append(self.network(x))
         for part, training in zip(drops, before, strict=True):
             part.train(training)
-        return Predicted(torch.stack(outputs), x.new_zeros(samples, dtype=outputs[0].dtype), samples)
+        return Predicted(torch.stack(outputs), outputs[0].new_zeros(samples), 1)
 
 
 class MeanField(nn.Module):
@@ -87,14 +90,14 @@ class MeanField(nn.Module):
         ids = torch.arange(samples, device=x.device)
         noise = standard_normal((samples, self.flat.count), seed=seed, ids=ids, device=x.device)
         weights = self.mean + self.log_std.exp() * noise.to(self.mean.dtype)
-        outputs, evaluations = [], 0
+        options = {"depth": depth} if isinstance(self.flat.skeleton, ContinuousDepth) else {}
+        outputs, evaluations = [], 1
         for w in weights:
-            out: Any = self.flat.call(w, x, depth=depth) if depth is not None else self.flat.call(w, x)
+            out: Any = self.flat.call(w, x, **options)
             if isinstance(out, Predicted):
-                evaluations += out.evaluations
-                out = out.output[0]
+                out, evaluations = out.output[0], out.evaluations
             outputs.append(out)
-        return Predicted(torch.stack(outputs), self.kl().expand(samples), evaluations or samples)
+        return Predicted(torch.stack(outputs), self.kl().expand(samples), evaluations)
 
     def kl(self) -> Tensor:
         """() KL(q || p), in closed form."""

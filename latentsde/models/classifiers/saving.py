@@ -29,6 +29,8 @@ def load_classifier(run: str | Path) -> tuple[nn.Module, ClassifierConfig, dict[
         InputError: a file is missing or damaged, or is of another kind of run.
     """
     run = Path(run)
+    if not run.is_dir():
+        raise InputError(f"{run} is no directory; make a run with 'latentsde bnn train ... --out {run}'")
     content = read_config(run)
     try:
         config = ClassifierConfig.from_json(content["classifier"])

@@ -9,6 +9,8 @@ from typing import Any
 from ...errors import InputError
 from ...solvers import METHODS, PID, ConstantStep
 from ...solvers.adjoints import ADJOINTS
+from ...solvers.choice import fits
+from ...solvers.equation import Equation
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class Depth:
     tolerance: float | None = None
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise InputError(f"depth needs at least 1 step, got {self.steps}")
+        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:
+            raise InputError(f"depth needs a whole number of at least 1 step, got {self.steps}")
         for name, value, known in (("method", self.method, METHODS), ("adjoint", self.adjoint, ADJOINTS)):
             if value not in known:
                 raise InputError(f"unknown {name} {value!r}; choose from {', '.join(sorted(known))}")
@@ -42,6 +44,14 @@ class Depth:
             )
         if self.tolerance is not None and not (math.isfinite(self.tolerance) and self.tolerance > 0):
             raise InputError(f"the tolerance must be a positive number, got {self.tolerance}")
+
+    def check(self, equation: Any) -> None:
+        """InputError where the method is not for such an equation: one with additive noise, or none."""
+        if fits(METHODS[self.method], Equation(equation)):
+            return
+        able = sorted(name for name, method in METHODS.items() if fits(method, Equation(equation)))
+        kind = "weights with noise" if hasattr(equation, "g") else "weights without noise"
+        raise InputError(f"method {self.method!r} is not for {kind}; choose from {', '.join(able)}")
 
     def options(self) -> dict[str, Any]:
         """For `latentsde.solve`."""

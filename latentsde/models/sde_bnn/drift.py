@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from ...errors import InputError
+
 
 class DriftNetwork(nn.Module):
     """(t, w) -> (..., size), through layers of few units: a matrix of all pairs of weights would not fit.
@@ -24,6 +26,10 @@ class DriftNetwork(nn.Module):
 
     def __init__(self, size: int, hidden: Sequence[int] = (2, 64, 2), rank: int | None = None) -> None:
         super().__init__()
+        if not hidden or min(hidden) < 1:
+            raise InputError(f"hidden must be widths of at least 1, got {tuple(hidden)}")
+        if rank is not None and rank < 1:
+            raise InputError(f"rank must be at least 1, got {rank}")
         widths = [size, *hidden, size]
         self.layers = nn.ModuleList(
             _linear(inputs + 1, outputs, rank if size in (inputs, outputs) else None)

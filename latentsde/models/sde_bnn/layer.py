@@ -15,10 +15,11 @@ from torch import Tensor, nn
 
 from ...brownian import derive_seed, standard_normal
 from ...errors import InputError
+from ...memory import check_room
 from ...solvers import Stats, solve
 from .depth import Depth
 from .drift import DriftNetwork
-from .process import PRIORS, Network, WeightProcess
+from .process import Network, WeightProcess
 from .weights import FlatModule
 
 # Labels of the streams that are drawn from one seed.
@@ -74,14 +75,11 @@ class SDEBNN(nn.Module):
         super().__init__()
         for name, value in (
             ("sigma", sigma),
-            ("unit", sigma if unit is None else unit),
             ("initial_std", initial_std),
             ("initial_prior_std", initial_prior_std),
         ):
             if not (math.isfinite(value) and value > 0):
                 raise InputError(f"{name} must be a positive number, got {value}")
-        if prior not in PRIORS:
-            raise InputError(f"prior must be {' or '.join(map(repr, PRIORS))}, got {prior!r}")
         if initial not in ("point", "normal"):
             raise InputError(f"initial must be 'point' or 'normal', got {initial!r}")
         self.block = FlatModule(block)
@@ -95,6 +93,7 @@ class SDEBNN(nn.Module):
         log_std = torch.full_like(self.block.initial, math.log(initial_std))
         self.start_log_std = nn.Parameter(log_std) if initial == "normal" else None
         self.drift = None if hidden is None else DriftNetwork(self.block.count, hidden, rank)
+        self.depth.check(self._weights())
 
     def forward(self, h: Tensor, *, seed: int, samples: int = 1, depth: Depth | None = None) -> Passed:
         """h (samples · batch, ...), the batch of sample 0 first, to the same at time 1.
@@ -104,14 +103,30 @@ class SDEBNN(nn.Module):
         """
         if samples < 1 or len(h) % samples:
             raise InputError(f"{len(h)} inputs cannot be shared among {samples} samples of the weights")
+        if depth is None:
+            depth = self.depth
+        else:
+            depth.check(self._weights())
+        self._check_room(samples, depth)
         w, kl = self._begin(samples, derive_seed(seed, _START))
-        weights = WeightProcess(self.drift, self.sigma, self.prior, self.start, self.unit)
-        network = Network(weights, self.block, sticking_the_landing=self.sticking_the_landing)
+        network = Network(self._weights(), self.block, sticking_the_landing=self.sticking_the_landing)
         state = (w, h.unflatten(0, (samples, -1)))
-        options = (depth or self.depth).options()
-        solution = solve(network, state, [0.0, 1.0], seed=derive_seed(seed, _PATH), **options)
+        solution = solve(network, state, [0.0, 1.0], seed=derive_seed(seed, _PATH), **depth.options())
         assert solution.functional is not None
         return Passed(solution.ys[1][-1].flatten(0, 1), kl + solution.functional[-1], solution.stats)
+
+    def _weights(self) -> WeightProcess:
+        return WeightProcess(self.drift, self.sigma, self.prior, self.start, self.unit)
+
+    def _check_room(self, samples: int, depth: Depth) -> None:
+        """The weights alone must fit: a state and its noise, at every step where all are kept."""
+        if self.start.device.type != "cpu":
+            return
+        kept = depth.steps if depth.adjoint == "direct" and torch.is_grad_enabled() else 1
+        needed = 2 * kept * samples * self.block.count * self.start.element_size()
+        what = f"{samples:,} samples of {self.block.count:,} weights"
+        remedy = "take fewer samples, a smaller block, or adjoint='reversible' with method='reversible_heun'"
+        check_room(needed, what if kept == 1 else f"{what} at {kept} steps", remedy)
 
     def _begin(self, samples: int, seed: int) -> tuple[Tensor, Tensor]:
         """Weights (samples, count) at time 0, and their KL (samples,)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from ...brownian import derive_seed
@@ -21,7 +22,7 @@ class Predicted(NamedTuple):
     Attributes:
         output: (samples, batch, ...) of the last module, for each sample of the weights.
         kl: (samples,) an estimate of KL(q || p) of all weights together.
-        evaluations: of the blocks, over all layers; the cost.
+        evaluations: of the blocks for one sample, over all layers; the cost.
     """
 
     output: Tensor
@@ -44,8 +45,9 @@ class ContinuousDepth(nn.Sequential):
         """
         if samples < 1:
             raise InputError(f"a prediction takes at least 1 sample of the weights, got {samples}")
+        asked, samples = samples, samples if self.is_random else 1
         h = x.repeat(samples, *(1,) * (x.dim() - 1)) if samples > 1 else x
-        kl, evaluations = x.new_zeros(samples), 0
+        kl, evaluations = torch.zeros(samples, device=x.device), 0
         for k, module in enumerate(self):
             if isinstance(module, CONTINUOUS):
                 passed = module(h, seed=derive_seed(seed, k), samples=samples, depth=depth)
@@ -53,7 +55,10 @@ class ContinuousDepth(nn.Sequential):
                 evaluations += passed.stats.drift_evaluations
             else:
                 h = module(h)
-        return Predicted(h.unflatten(0, (samples, len(x))), kl, evaluations)
+        output = h.unflatten(0, (samples, len(x)))
+        if samples < asked:  # they are equal
+            output, kl = output.expand(asked, *output.shape[1:]), kl.expand(asked)
+        return Predicted(output, kl, evaluations)
 
     @property
     def is_random(self) -> bool:

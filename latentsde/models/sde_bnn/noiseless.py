@@ -27,6 +27,7 @@ class ODENet(nn.Module):
         super().__init__()
         self.block, self.depth = block, depth or Depth()
         self._takes_time = takes_time(block)
+        self.depth.check(self)
 
     def f(self, t: Tensor, h: Tensor) -> Tensor:
         """The right-hand side, for the solver."""
@@ -56,11 +57,15 @@ class HyperODENet(nn.Module):
         self.unit = unit
         self.start = nn.Parameter(self.block.initial.clone())
         self.drift = DriftNetwork(self.block.count, hidden, rank)
+        self.depth.check(self._equation())
+
+    def _equation(self) -> NoiselessNetwork:
+        none = torch.zeros((), device=self.start.device)
+        weights = WeightProcess(self.drift, none, self.prior, self.start, self.unit)
+        return NoiselessNetwork(weights, self.block)
 
     def forward(self, h: Tensor, *, seed: int = 0, samples: int = 1, depth: Depth | None = None) -> Passed:
-        none = torch.zeros((), device=h.device)
-        weights = WeightProcess(self.drift, none, self.prior, self.start, self.unit)
-        ode = NoiselessNetwork(weights, self.block)
+        ode = self._equation()
         state = (self.start.unsqueeze(0), h.unsqueeze(0))
         solution = solve(ode, state, [0.0, 1.0], **(depth or self.depth).options())
         return Passed(solution.ys[1][-1].squeeze(0), h.new_zeros(samples), solution.stats)

@@ -10,11 +10,13 @@ equations", equations 5 to 8).
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ...errors import InputError
 from ...girsanov import PathKL
 from .weights import FlatModule
 
@@ -38,6 +40,10 @@ class WeightProcess:
     def __init__(
         self, drift: nn.Module | None, sigma: Tensor, prior: str, start: Tensor, unit: float
     ) -> None:
+        if prior not in PRIORS:
+            raise InputError(f"prior must be {' or '.join(map(repr, PRIORS))}, got {prior!r}")
+        if not (math.isfinite(unit) and unit > 0):
+            raise InputError(f"unit must be a positive number, got {unit}")
         self.drift, self.sigma, self.prior = drift, sigma, prior
         self.start, self.unit = start, unit
 

@@ -17,7 +17,8 @@ class FlatParameters(nn.Module):
     """A module's copy that has no parameters: it is called with rows of numbers in their place.
 
     Args:
-        module: is left as it is. Buffers are kept, and are the same for all rows.
+        module: is left as it is. Buffers and parameters that ask for no gradient are kept, the same for all
+            rows.
 
     Raises:
         InputError: the module changes while it is evaluated (batch normalisation's running statistics), or
@@ -34,12 +35,13 @@ class FlatParameters(nn.Module):
                     f"{type(part).__name__} keeps running statistics, which a solver's evaluations would "
                     "mix; take GroupNorm, or track_running_stats=False"
                 )
-        named = dict(module.named_parameters())
+        named = {name: p for name, p in module.named_parameters() if p.requires_grad}
         if not named:
             raise InputError(f"{type(module).__name__} has no parameters that could be Bayesian")
         places: dict[int, list[str]] = {}
         for name, parameter in module.named_parameters(remove_duplicate=False):
-            places.setdefault(id(parameter), []).append(name)
+            if parameter.requires_grad:
+                places.setdefault(id(parameter), []).append(name)
         self._names = [places[id(parameter)] for parameter in named.values()]
         self._shapes = [parameter.shape for parameter in named.values()]
         self._sizes = [math.prod(shape) for shape in self._shapes]
@@ -71,6 +73,10 @@ class FlatModule(FlatParameters):
 
     def __init__(self, module: nn.Module) -> None:
         timed = takes_time(module)
+        if any(isinstance(part, nn.modules.dropout._DropoutNd) and part.p for part in module.modules()):
+            raise InputError(
+                "a block with dropout is another one at every evaluation; leave it out, weights are random"
+            )
         super().__init__(module)
         self._takes_time = timed
         self._convolves = any(isinstance(part, nn.modules.conv._ConvNd) for part in module.modules())

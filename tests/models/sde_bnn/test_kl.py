@@ -124,6 +124,25 @@ def test_sticking_the_landing_takes_the_weights_where_they_are() -> None:
     assert (from_the_start - total).abs().min() > 0.05
 
 
+def test_the_landing_gives_the_drifts_own_parameters_no_gradient() -> None:
+    """In a single step from a given start the gradient by the drift is that of ½|u|²h, whatever the noise."""
+    process = WeightProcess(
+        LinearDrift(2, 0.6, 1.4), torch.tensor(SIGMA).double(), "brownian", torch.zeros(2).double(), 1.0
+    )
+    w0, h0 = torch.tensor([[0.8, -0.3]]).double(), torch.ones(1, 3, 1).double()
+    assert isinstance(process.drift, LinearDrift)
+    exact = (process.drift.a - process.drift.k * w0[0]).detach() / SIGMA**2
+    for sticking in (True, False):
+        found = []
+        for seed in (1, 2):
+            network = Network(process, FlatModule(nn.Linear(1, 1)), sticking_the_landing=sticking)
+            solution = solve(network, (w0, h0), [0.0, 1.0], dt=1.0, method="euler", seed=seed)
+            assert solution.functional is not None
+            found.append(torch.autograd.grad(solution.functional[-1].sum(), process.drift.a)[0])
+        assert torch.equal(found[0], found[1])
+        torch.testing.assert_close(found[0], exact)
+
+
 def test_the_start_is_paid_for_against_its_prior() -> None:
     """KL(N(m, s²) || N(0, p²)) of each weight, mean of 20,000 draws; false alarm 1e-5 for each estimator."""
     for sticking in (True, False):

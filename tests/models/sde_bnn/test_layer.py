@@ -170,6 +170,11 @@ class Two(nn.Module):
         (nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)), {}, "BatchNorm1d keeps running statistics"),
         (nn.Tanh(), {}, "Tanh has no parameters"),
         (Two(), {}, "Two.forward takes 3 arguments"),
+        (nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.1)), {}, "dropout is another one at every evaluation"),
+        (nn.Linear(3, 3), {"unit": -1.0}, "unit must be a positive number"),
+        (nn.Linear(3, 3), {"rank": 0}, "rank must be at least 1"),
+        (nn.Linear(3, 3), {"hidden": (0,)}, "hidden must be widths of at least 1"),
+        (nn.Linear(3, 3), {"depth": Depth(method="tsit5")}, "'tsit5' is not for weights with noise"),
         (nn.Linear(3, 3), {"sigma": 0.0}, "sigma must be a positive number, got 0.0"),
         (nn.Linear(3, 3), {"prior": "wiener"}, "prior must be 'ornstein-uhlenbeck' or 'brownian'"),
         (nn.Linear(3, 3), {"initial": "uniform"}, "initial must be 'point' or 'normal'"),
@@ -186,8 +191,15 @@ def test_calls_that_do_not_fit_are_refused() -> None:
         layer(INPUT, seed=0, samples=2)
     with pytest.raises(ValueError, match="the drift must have the shape of y"):
         SDEBNN(nn.Linear(3, 4))(INPUT, seed=0)
-    with pytest.raises(InputError, match="at least 1 step"):
-        Depth(0)
+    for steps in (0, 2.5, True):
+        with pytest.raises(InputError, match="at least 1 step"):
+            Depth(steps)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="'srk' is not for weights without noise"):
+        ODENet(nn.Linear(3, 3), depth=Depth(method="srk"))
+    with pytest.raises(InputError, match="prior must be"):
+        HyperODENet(nn.Linear(3, 3), prior="wiener")
+    with pytest.raises(InputError, match="unknown method 'eulr'"):
+        Depth(method="eulr")
     with pytest.raises(InputError, match="tolerance must be a positive number"):
         Depth(tolerance=0.0)
 
@@ -196,5 +208,18 @@ def test_the_tolerance_is_a_dial_of_cost_and_error() -> None:
     layer = SDEBNN(TimedMLP(), sigma=0.3)
     away_from_the_prior(layer)
     with torch.no_grad():
-        results = [layer(INPUT, seed=0, depth=Depth(method="heun", tolerance=tol)) for tol in (1e-1, 1e-4)]
-    assert results[0].stats.drift_evaluations < results[1].stats.drift_evaluations / 4
+        found = [
+            layer(INPUT, seed=0, depth=Depth(method="heun", tolerance=tol)) for tol in (1e-1, 1e-3, 1e-5)
+        ]
+    fine = found.pop()
+    assert found[0].stats.drift_evaluations < found[1].stats.drift_evaluations / 4
+    errors = [float((passed.h - fine.h).abs().max()) for passed in found]
+    assert errors[0] > 4.0 * errors[1] > 0.0
+
+
+def test_parameters_that_ask_for_no_gradient_stay_as_they_are() -> None:
+    block = TimedMLP()
+    block.inner.bias.requires_grad_(False)
+    layer = SDEBNN(block, sigma=1e-9, prior="brownian", hidden=None)
+    assert layer.block.count == sum(p.numel() for p in block.parameters()) - block.inner.bias.numel()
+    torch.testing.assert_close(layer(INPUT, seed=0).h, ODENet(block)(INPUT).h, rtol=0.0, atol=1e-6)

@@ -7,6 +7,8 @@ import torch
 
 from latentsde.benchmarks.adjoint_memory import meter
 from latentsde.benchmarks.adjoint_memory.meter import peak_above
+from latentsde.errors import InputError
+from latentsde.memory import free_bytes
 from latentsde.models.classifiers.blocks import ConvolutionBlock
 from latentsde.models.sde_bnn import SDEBNN, Depth
 
@@ -26,6 +28,14 @@ def peaks(adjoint: str) -> list[float]:
 
     work(STEPS[0])
     return [peak_above(lambda steps=steps: work(steps)) for steps in STEPS]  # type: ignore[misc]
+
+
+@pytest.mark.skipif(free_bytes() is None, reason="this system does not tell how much memory is free")
+def test_weights_that_do_not_fit_are_refused_before_they_are_made() -> None:
+    layer = SDEBNN(torch.nn.Linear(300, 300), hidden=None)
+    h = torch.zeros(1, 300).expand(2**21, 300)  # of one row, as they are all alike
+    with pytest.raises(InputError, match=r"2,097,152 samples of 90,300 weights at 20 steps would take"):
+        layer(h, seed=0, samples=2**21)
 
 
 @pytest.mark.skipif(meter._glibc() is None, reason="only glibc tells what malloc has given out")
