@@ -95,7 +95,10 @@ GOOD = idx(np.arange(6, dtype=np.uint8).reshape(2, 3))
         (GOOD + b"\0", "has 19 bytes, by its header it has 18"),
         (b"\0\0\x08\3" + b"\xff" * 12 + b"1", "shape (4294967295, 4294967295, 4294967295)"),
         (gzip.compress(GOOD, mtime=0)[:-5], "is a damaged gzip file"),
-        (gzip.compress(GOOD, mtime=0)[:12] + b"\0\1\2\3" + gzip.compress(GOOD)[16:], "is a damaged gzip file"),
+        (
+            gzip.compress(GOOD, mtime=0)[:12] + b"\0\1\2\3" + gzip.compress(GOOD)[16:],
+            "is a damaged gzip file",
+        ),
     ],
 )
 def test_a_damaged_file_is_told_with_its_name(tmp_path: Path, content: bytes, told: str) -> None:
