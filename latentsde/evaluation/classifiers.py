@@ -19,7 +19,6 @@ from latentsde.errors import InputError
 from latentsde.evaluation.classification import (
     ClassificationScores,
     mean_probabilities,
-    mutual_information,
     predictive_entropy,
     score_probabilities,
 )
@@ -50,11 +49,6 @@ class ClassifierPrediction:
     def entropy(self) -> Tensor:
         """(N,) of the mean probabilities, nats."""
         return predictive_entropy(self.probabilities)
-
-    @property
-    def disagreement(self) -> Tensor:
-        """(N,) mutual information of label and weights, nats; 0 for a single sample."""
-        return mutual_information(self.logits)
 
     def scores(self, labels: Tensor) -> ClassificationScores:
         return score_probabilities(self.probabilities, labels)

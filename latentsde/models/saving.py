@@ -8,6 +8,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from ..data import Scaler
 from ..errors import InputError
@@ -23,7 +24,7 @@ def describe(model: SeriesModel) -> dict[str, Any]:
     return {"model": {"name": model.name, **model.config.to_json()}, "scaler": model.scaler.to_json()}
 
 
-def save_weights(model: SeriesModel, run: Path) -> Path:
+def save_weights(model: nn.Module, run: Path) -> Path:
     """model.safetensors in the run directory."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     return write_whole(run / WEIGHTS, lambda temporary: save_file(state, temporary))
@@ -61,6 +62,12 @@ def load_run(run: Path) -> tuple[SeriesModel, dict[str, Any]]:
             f"{run / CONFIG} does not describe a model ({type(error).__name__}: {error}); "
             "fit again with --overwrite"
         ) from None
+    load_weights(model, run)
+    return model, config
+
+
+def load_weights(model: nn.Module, run: Path) -> None:
+    """Give a model the weights of a finished run; InputError for a missing, damaged or other file."""
     path = run / WEIGHTS
     try:
         model.load_state_dict(load_file(path))
@@ -69,4 +76,3 @@ def load_run(run: Path) -> tuple[SeriesModel, dict[str, Any]]:
     except (OSError, SafetensorError, RuntimeError) as error:
         first_line = str(error).splitlines()[0]
         raise InputError(f"{path} cannot be read ({first_line}); fit again with --overwrite") from None
-    return model, config

@@ -16,7 +16,8 @@ from ..brownian import STREAM_VERSION
 from ..data.images import LabelledImages
 from ..errors import InputError
 from ..files import write_json
-from ..models.classifiers import Averaged, ClassifierConfig, build, load_classifier, save_network
+from ..models.classifiers import Averaged, ClassifierConfig, build, load_classifier
+from ..models.saving import save_weights
 from ..version import __version__
 from .classifier import ClassifierTraining
 from .classifier_config import ClassifierTrainingConfig
@@ -108,7 +109,7 @@ def fit_classifier(
     state = take_best(averaged, out)
     best_step = state.step if state.best_step is None else state.best_step
     if is_main_process():
-        save_network(averaged.average, out)
+        save_weights(averaged.average, out)
         outcome = {
             "finished": True,
             "steps_done": state.step,

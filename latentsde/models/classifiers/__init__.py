@@ -3,6 +3,6 @@
 from .averaged import Averaged
 from .build import build
 from .config import NAMES, ClassifierConfig
-from .saving import load_classifier, save_network
+from .saving import load_classifier
 
-__all__ = ["NAMES", "Averaged", "ClassifierConfig", "build", "load_classifier", "save_network"]
+__all__ = ["NAMES", "Averaged", "ClassifierConfig", "build", "load_classifier"]

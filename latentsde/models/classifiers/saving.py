@@ -5,21 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ...errors import InputError
-from ...files import write_whole
-from ..saving import CONFIG, WEIGHTS, read_config
+from ..saving import CONFIG, load_weights, read_config
 from .build import build
 from .config import ClassifierConfig
-
-
-def save_network(network: nn.Module, run: Path) -> Path:
-    """model.safetensors in the run directory."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    return write_whole(run / WEIGHTS, lambda temporary: save_file(state, temporary))
 
 
 def load_classifier(run: str | Path) -> tuple[nn.Module, ClassifierConfig, dict[str, Any]]:
@@ -40,12 +31,5 @@ def load_classifier(run: str | Path) -> tuple[nn.Module, ClassifierConfig, dict[
             "name a run of 'latentsde bnn train'"
         ) from None
     network = build(config)
-    path = run / WEIGHTS
-    try:
-        network.load_state_dict(load_file(path))
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: the run is not finished; continue it with --resume") from None
-    except (OSError, SafetensorError, RuntimeError) as error:
-        first_line = str(error).splitlines()[0]
-        raise InputError(f"{path} cannot be read ({first_line}); train again with --overwrite") from None
+    load_weights(network, run)
     return network.eval(), config, content

@@ -84,7 +84,7 @@ class FlatModule(FlatParameters):
     def forward(self, t: Tensor, weights: Tensor, h: Tensor) -> Tensor:
         """Of a time (), weights (samples, count) and h (samples, batch, ...): (samples, batch, ...)."""
         if len(weights) == 1 or (self._convolves and h.device.type == "cpu"):
-            # Convolutions by weights of each sample are grouped ones, which take three times as long there.
+            # Convolutions by weights of each sample are grouped ones, which take longer there.
             return torch.stack([self._one(t, w, of) for w, of in zip(weights, h, strict=True)])
         return torch.vmap(self._one, in_dims=(None, 0, 0))(t, weights, h)
 
