@@ -72,9 +72,11 @@ class Plan:
     depth_steps: int = 6
     method: str = "euler"
     width: int = 32
+    reduce: int = 1
     augment: int = 4
     blocks: tuple[int, ...] = (1, 1)
     sigma: float = 0.1
+    prior: str = "ornstein-uhlenbeck"
     hidden: tuple[int, ...] = (2, 64, 2)
     tempering: float = 1.0
     average: float = 0.995
@@ -90,9 +92,11 @@ def model_of(plan: Plan, name: str, images: LabelledImages) -> ClassifierConfig:
         images,
         model=name,
         blocks=plan.blocks,
+        reduce=plan.reduce,
         augment=plan.augment,
         width=plan.width,
         sigma=plan.sigma,
+        prior=plan.prior,
         hidden=plan.hidden,
         depth=Depth(plan.depth_steps, plan.method),
     )

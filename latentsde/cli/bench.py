@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from latentsde.cli.options import whole
-from latentsde.errors import InputError, quote
+from latentsde.cli.options import Device, whole
+from latentsde.errors import quote
 
 bench = typer.Typer(rich_markup_mode=None)
 
@@ -60,12 +60,6 @@ def _sizes(text: str) -> str:
             raise typer.BadParameter(
                 f"{quote(part)} is not a size; write samples x channels x hidden like 32x4x32,256x4x64"
             )
-    return text
-
-
-def _device(text: str) -> str:
-    if text not in ("cpu", "cuda"):
-        raise typer.BadParameter(f"{quote(text)} is not a device; write cpu or cuda")
     return text
 
 
@@ -129,9 +123,7 @@ def solver(
 @bench.command("adjoint-memory", short_help="Memory of gradients against the number of steps: torchsde.")
 def adjoint_memory(
     threads: Threads = 2,
-    device: Annotated[
-        str, typer.Option("--device", parser=_device, metavar="cpu|cuda", help="Where to solve.")
-    ] = "cpu",
+    device: Device = "cpu",
     out: Out = OUT,
     quick: Quick = False,
 ) -> None:
@@ -148,10 +140,7 @@ def adjoint_memory(
     """
     from latentsde.benchmarks.adjoint_memory.plan import FULL, QUICK
     from latentsde.benchmarks.adjoint_memory.run import run
+    from latentsde.devices import check_device
 
-    if device == "cuda":
-        import torch
-
-        if not torch.cuda.is_available():
-            raise InputError("--device cuda: torch finds no CUDA device here; use --device cpu")
+    check_device(device)
     run(replace(QUICK if quick else FULL, device=device), threads=threads, out=out)

@@ -100,6 +100,28 @@ def train(
     hidden: Annotated[
         str, typer.Option("--hidden", parser=_numbers, metavar="2-64-2", help="Layers of the weights' drift.")
     ] = "2-64-2",
+    rank: Annotated[
+        int | None,
+        typer.Option(
+            "--rank",
+            parser=whole(1, 10_000),
+            metavar="INT",
+            help="Of low-rank matrices between weights and a wide --hidden; default: full ones.",
+        ),
+    ] = None,
+    unit: Annotated[
+        float | None,
+        typer.Option(
+            "--unit",
+            parser=positive,
+            metavar="FLOAT",
+            help="In which the drift sees how far weights have moved; default: --sigma.",
+        ),
+    ] = None,
+    initial: Annotated[
+        str,
+        typer.Option("--initial", metavar="point|normal", help="Weights at depth 0: learned, or random."),
+    ] = "point",
     depth_steps: Annotated[
         int, typer.Option("--depth-steps", parser=whole(1, 10_000), metavar="INT", help="Of the solver.")
     ] = 20,
@@ -119,6 +141,33 @@ def train(
             "--sticking-the-landing/--plain", help="Whether the KL's gradient has its noise taken out."
         ),
     ] = True,
+    members: Annotated[
+        int, typer.Option("--members", parser=whole(1, 1000), metavar="INT", help="Of a deep-ensemble.")
+    ] = 5,
+    dropout: Annotated[
+        float, typer.Option("--dropout", metavar="FLOAT", help="Share that mc-dropout drops, below 1.")
+    ] = 0.1,
+    widths: Annotated[
+        str,
+        typer.Option(
+            "--widths", parser=_numbers, metavar="16-32-64", help="Channels of a residual network's stages."
+        ),
+    ] = "16-32-64",
+    training_samples: Annotated[
+        int,
+        typer.Option(
+            "--samples", parser=whole(1, 1000), metavar="INT", help="Of the weights, for every batch."
+        ),
+    ] = 1,
+    validation: Annotated[
+        int | None,
+        typer.Option(
+            "--validation",
+            parser=whole(0, 10**6),
+            metavar="INT",
+            help="Training images held out to choose the best weights; default: a tenth.",
+        ),
+    ] = None,
     tempering: Annotated[
         float,
         typer.Option(
@@ -144,7 +193,7 @@ def train(
     resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Train a classifier of images, a tenth of the training images held out for validation.
+    """Train a classifier of images; some of the training images are held out for validation.
 
     Writes config.json, model.safetensors (the running average of the weights, of the best validation),
     history.csv and checkpoints/ to --out. Interrupted, it goes on with --resume, to the same weights.
@@ -166,6 +215,7 @@ def train(
         steps=steps,
         batch_size=batch_size,
         learning_rate=learning_rate,
+        samples=training_samples,
         tempering=tempering,
         average=average,
         crop=crop,
@@ -176,7 +226,8 @@ def train(
         device=device,
     )
     images, _ = read_images(data, root)
-    train_images, validation = images.split(len(images) // 10, seed=seed)
+    held_out = len(images) // 10 if validation is None else validation
+    train_images, validation_images = images.split(held_out, seed=seed) if held_out else (images, None)
     chosen = ClassifierConfig.for_images(
         train_images,
         model=model,
@@ -187,14 +238,20 @@ def train(
         sigma=sigma,
         prior=prior,
         hidden=_read(hidden),
+        rank=rank,
+        unit=unit,
+        initial=initial,
         sticking_the_landing=sticking_the_landing,
         depth=Depth(depth_steps, method, adjoint),
+        members=members,
+        dropout=dropout,
+        widths=_read(widths),
     )
     try:
         fit = fit_classifier(
             chosen,
             train_images,
-            validation=validation,
+            validation=validation_images,
             out=out,
             config=config,
             resume=resume,
@@ -224,6 +281,7 @@ def evaluate(
         ),
     ] = None,
     seed: Seed = 0,
+    device: Device = "cpu",
     threads: Threads = 1,
 ) -> None:
     """Accuracy, NLL, calibration and Brier score on the test images; figures; out-of-distribution AUC.
@@ -244,7 +302,7 @@ def evaluate(
         raise InputError(f"{root} is no directory; name the one that holds the images with --root")
     torch.set_num_threads(threads)
     depth = None if tolerance is None else Depth(method="heun", tolerance=tolerance)
-    metrics = report_classifier(run, root, samples=samples, seed=seed, depth=depth)
+    metrics = report_classifier(run, root, samples=samples, seed=seed, depth=depth, device=device)
     scores = metrics["test"]
     nll = "∞" if scores["nll"] is None else f"{scores['nll']:.4f}"
     if metrics["note"]:

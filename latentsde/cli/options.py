@@ -75,7 +75,7 @@ Threads = Annotated[
         help="Of torch on the CPU: 1 is right for small networks, and where others need the cores.",
     ),
 ]
-Device = Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="Where to train.")]
+Device = Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="Where to compute.")]
 Samples = Annotated[
     int,
     typer.Option(

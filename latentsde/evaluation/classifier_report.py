@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from latentsde.data.images import LabelledImages, out_of_distribution, read_images
+from latentsde.devices import check_device
 from latentsde.errors import InputError
 from latentsde.evaluation.classification import out_of_distribution_auc
 from latentsde.evaluation.classifiers import ClassifierPrediction, dial_row, predict_images
@@ -35,7 +36,13 @@ OUTSIDE = 2000
 
 
 def report_classifier(
-    run: str | Path, root: str | Path, *, samples: int = 8, seed: int = 0, depth: Depth | None = None
+    run: str | Path,
+    root: str | Path,
+    *,
+    samples: int = 8,
+    seed: int = 0,
+    depth: Depth | None = None,
+    device: str = "cpu",
 ) -> dict[str, Any]:
     """Score a finished run on its data set's test images; metrics.json, figures and report.html.
 
@@ -47,7 +54,9 @@ def report_classifier(
         InputError: the run is not finished or damaged, or the images are not there.
     """
     run = Path(run)
+    check_device(device)
     network, config, content = load_classifier(run)
+    network.to(device)
     data = content.get("data")
     if not isinstance(data, str):
         raise InputError(f"{run / 'config.json'} does not name its images; train with 'latentsde bnn train'")

@@ -8,9 +8,8 @@ from typing import Any
 
 import torch
 
+from ..devices import check_device
 from ..errors import InputError, quote
-
-DEVICES = ("cpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -61,26 +60,21 @@ class OptimisationConfig:
         within("clip", self.clip, 0.0, math.inf)
         if self.seed >= 2**63:
             raise InputError(f"seed must be less than 2^63, got {self.seed}; choose a smaller number")
-        if self.device not in DEVICES:
-            raise InputError(
-                f"the device {quote(self.device)} is not known; use --device cpu or --device cuda"
-            )
+        check_device(self.device)
         if self.batch_size % self.processes:
             raise InputError(
                 f"batch_size {self.batch_size} cannot be shared evenly by {self.processes} processes; "
                 "choose a multiple of their number"
             )
-        if self.device == "cuda":
-            if not torch.cuda.is_available():
-                raise InputError("no CUDA device is available; use --device cpu")
-            if (
-                self.processes > torch.cuda.device_count()
-                and not torch.distributed.is_torchelastic_launched()
-            ):
-                raise InputError(
-                    f"{self.processes} processes need as many CUDA devices, there are "
-                    f"{torch.cuda.device_count()}; use fewer processes or --device cpu"
-                )
+        if (
+            self.device == "cuda"
+            and self.processes > torch.cuda.device_count()
+            and not torch.distributed.is_torchelastic_launched()
+        ):
+            raise InputError(
+                f"{self.processes} processes need as many CUDA devices, there are "
+                f"{torch.cuda.device_count()}; use fewer processes or --device cpu"
+            )
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -59,6 +59,31 @@ def test_train_resume_and_evaluate(root: Path, tmp_path: Path) -> None:
     ending = latentsde("bnn", "evaluate", run, "--root", root, "--samples", 2, "--tolerance", 0.5)
     assert ending.code == 0
     assert json.loads((run / "metrics.json").read_text())["dial"]["samples"] == 2
+    assert "'tpu'" in refused(latentsde("bnn", "evaluate", run, "--root", root, "--device", "tpu"))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--rank", 1, "--unit", 0.5, "--initial", "normal", "--samples", 2, "--validation", 0),
+        ("--model", "deep-ensemble", "--members", 2, "--widths", "2-2-2", "--validation", 30),
+        ("--model", "mc-dropout", "--dropout", 0.5, "--widths", "2-3-4"),
+    ],
+)
+def test_every_choice_of_the_library_is_an_option(
+    options: tuple[object, ...], root: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    ending = latentsde("bnn", "train", "--data", "cifar10", "--root", root, "--out", run, *SMALL, *options)
+    assert ending.code == 0, ending
+    config = json.loads((run / "config.json").read_text())
+    told = config["classifier"] | {
+        "samples": config["training"]["samples"],
+        "validation": config["training"]["validation_images"],
+    }
+    for name, value in zip(options[::2], options[1::2], strict=True):
+        found = told[str(name).removeprefix("--")]
+        assert "-".join(map(str, found)) == value if isinstance(found, list) else found == value, name
 
 
 @pytest.mark.parametrize(
@@ -74,6 +99,10 @@ def test_train_resume_and_evaluate(root: Path, tmp_path: Path) -> None:
         (("--precision", "float16"), ("float16", "bfloat16")),
         (("--average", "1.5"), ("average", "1.5")),
         (("--sigma", "0"), ("--sigma",)),
+        (("--initial", "uniform"), ("uniform", "normal")),
+        (("--dropout", "1"), ("dropout", "1")),
+        (("--widths", "16-32"), ("three widths",)),
+        (("--validation", "100"), ("100", "held out")),
     ],
 )
 def test_bad_input_is_one_sentence(

@@ -14,7 +14,7 @@ import torch
 
 from latentsde.data.images import compact, pickles
 from latentsde.data.images.labelled import LabelledImages
-from latentsde.data.images.sources import content, folder, md5_of_file, members, not_found
+from latentsde.data.images.sources import content, folder, md5, md5_of_file, members, not_found
 from latentsde.errors import InputError
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -26,8 +26,15 @@ CHECKSUMS: Mapping[str, str] = MappingProxyType(
     {
         "cifar-10-binary.tar.gz": "c32a1d4ab5d03f1284b67883e8d87530",
         "cifar-10-python.tar.gz": "c58f30108f718f92721af3b95e74349a",
+        "cifar-10-batches-py/data_batch_1": "c99cafc152244af753f735de768cd75f",
+        "cifar-10-batches-py/data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+        "cifar-10-batches-py/data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+        "cifar-10-batches-py/data_batch_4": "634d18415352ddfa80567beed471001a",
+        "cifar-10-batches-py/data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+        "cifar-10-batches-py/test_batch": "40351d587109b95175f43aff81a1287e",
     }
 )
+"""MD5 of the published archives, and of the files of which one is published."""
 
 Batch = tuple[np.ndarray, np.ndarray]
 """Pixels (N, 3072), uint8: red, green, blue, each row by row; and labels (N,)."""
@@ -67,14 +74,14 @@ def read_parts(
 ) -> list[LabelledImages]:
     """The `parts` "train" or "test" of CIFAR-10, from batches of `batch` images.
 
-    Archives without an entry in `checksums` are not compared.
+    Archives and files of folders without an entry in `checksums` are not compared.
     """
     root = folder(root, "CIFAR-10", LOOKED_FOR)
     bases = (root, root / "cifar10")
     for version in VERSIONS:
         for place in (place for base in bases for place in (base / version.folder, base)):
             if paths := members(place, version.files, "CIFAR-10"):
-                return [_from_folder(paths, version, part, batch) for part in parts]
+                return [_from_folder(paths, version, part, batch, checksums) for part in parts]
     for version in VERSIONS:
         for path in (base / version.archive for base in bases):
             if path.is_file():
@@ -134,9 +141,21 @@ LOOKED_FOR = (
 )
 
 
-def _from_folder(paths: Mapping[str, Path], version: _Version, part: str, batch: int) -> LabelledImages:
+def _from_folder(
+    paths: Mapping[str, Path], version: _Version, part: str, batch: int, checksums: Mapping[str, str]
+) -> LabelledImages:
     own = [paths[file] for file in version.of(part)]
-    batches = [version.parse(content(path), str(path)) for path in own]
+    batches = []
+    for path, archived in zip(own, version.archived(part), strict=True):
+        found = content(path)
+        # What is no batch at all gets the parser's sentence, which says more.
+        batches.append(version.parse(found, str(path)))
+        checksum = checksums.get(archived)
+        if checksum is not None and md5(found) != checksum:
+            raise InputError(
+                f"{path} is damaged or not the original: its MD5 is {md5(found)}, the published file's is "
+                f"{checksum}; copy it again"
+            )
     return _joined(batches, [str(path) for path in own], batch)
 
 

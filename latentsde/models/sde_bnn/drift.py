@@ -42,8 +42,10 @@ class DriftNetwork(nn.Module):
     def forward(self, t: Tensor, w: Tensor) -> Tensor:
         """t () or (..., 1), w (..., size)."""
         time = t.to(w.dtype).expand(*w.shape[:-1], 1)
-        for k, layer in enumerate(self.layers):
-            w = layer(torch.cat([w if k == 0 else softplus(w), time], dim=-1))
+        # Single rows times large matrices gain nothing by lower precision, and weights are kept in full.
+        with torch.autocast(w.device.type, enabled=False):
+            for k, layer in enumerate(self.layers):
+                w = layer(torch.cat([w if k == 0 else softplus(w), time], dim=-1))
         return w
 
 

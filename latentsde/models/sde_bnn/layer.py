@@ -20,7 +20,7 @@ from ...solvers import Stats, solve
 from .depth import Depth
 from .drift import DriftNetwork
 from .process import Network, WeightProcess
-from .weights import FlatModule
+from .weights import FlatModule, laid_out
 
 # Labels of the streams that are drawn from one seed.
 _PATH, _START = 0, 1
@@ -110,7 +110,7 @@ class SDEBNN(nn.Module):
         self._check_room(samples, depth)
         w, kl = self._begin(samples, derive_seed(seed, _START))
         network = Network(self._weights(), self.block, sticking_the_landing=self.sticking_the_landing)
-        state = (w, h.unflatten(0, (samples, -1)))
+        state = (w, laid_out(h, self.block).unflatten(0, (samples, -1)))
         solution = solve(network, state, [0.0, 1.0], seed=derive_seed(seed, _PATH), **depth.options())
         assert solution.functional is not None
         return Passed(solution.ys[1][-1].flatten(0, 1), kl + solution.functional[-1], solution.stats)

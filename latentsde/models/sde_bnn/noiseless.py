@@ -17,7 +17,7 @@ from .depth import Depth
 from .drift import DriftNetwork
 from .layer import Passed
 from .process import NoiselessNetwork, WeightProcess
-from .weights import FlatModule, takes_time
+from .weights import FlatModule, laid_out, takes_time
 
 
 class ODENet(nn.Module):
@@ -35,7 +35,7 @@ class ODENet(nn.Module):
         return out.to(h.dtype)  # under autocast it may be another
 
     def forward(self, h: Tensor, *, seed: int = 0, samples: int = 1, depth: Depth | None = None) -> Passed:
-        solution = solve(self, h, [0.0, 1.0], **(depth or self.depth).options())
+        solution = solve(self, laid_out(h, self.block), [0.0, 1.0], **(depth or self.depth).options())
         return Passed(solution.ys[-1], h.new_zeros(samples), solution.stats)
 
 
@@ -66,6 +66,6 @@ class HyperODENet(nn.Module):
 
     def forward(self, h: Tensor, *, seed: int = 0, samples: int = 1, depth: Depth | None = None) -> Passed:
         ode = self._equation()
-        state = (self.start.unsqueeze(0), h.unsqueeze(0))
+        state = (self.start.unsqueeze(0), laid_out(h, self.block).unsqueeze(0))
         solution = solve(ode, state, [0.0, 1.0], **(depth or self.depth).options())
         return Passed(solution.ys[1][-1].squeeze(0), h.new_zeros(samples), solution.stats)

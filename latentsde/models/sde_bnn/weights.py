@@ -79,18 +79,31 @@ class FlatModule(FlatParameters):
             )
         super().__init__(module)
         self._takes_time = timed
-        self._convolves = any(isinstance(part, nn.modules.conv._ConvNd) for part in module.modules())
 
     def forward(self, t: Tensor, weights: Tensor, h: Tensor) -> Tensor:
         """Of a time (), weights (samples, count) and h (samples, batch, ...): (samples, batch, ...)."""
-        if len(weights) == 1 or (self._convolves and h.device.type == "cpu"):
-            # Convolutions by weights of each sample are grouped ones, which take longer there.
-            return torch.stack([self._one(t, w, of) for w, of in zip(weights, h, strict=True)])
+        if len(weights) == 1 or (convolves(self.skeleton) and h.device.type == "cpu"):
+            # Convolutions by weights of each sample are grouped ones, which take longer there. As one batch
+            # the samples keep their layout in memory.
+            each = [self._one(t, w, of) for w, of in zip(weights, h, strict=True)]
+            return torch.cat(each).unflatten(0, h.shape[:2])
         return torch.vmap(self._one, in_dims=(None, 0, 0))(t, weights, h)
 
     def _one(self, t: Tensor, weights: Tensor, h: Tensor) -> Tensor:
         out: Tensor = self.call(weights, t, h) if self._takes_time else self.call(weights, h)
         return out.to(h.dtype)  # under autocast it may be another
+
+
+def convolves(module: nn.Module) -> bool:
+    return any(isinstance(part, nn.modules.conv._ConvNd) for part in module.modules())
+
+
+def laid_out(h: Tensor, block: nn.Module) -> Tensor:
+    """h as it is solved fastest: images for convolutions with channels last in memory, where the solver's
+    arithmetic leaves them.
+    """
+    images = h.dim() == 4 and convolves(block)
+    return h.contiguous(memory_format=torch.channels_last) if images else h
 
 
 def _without_parameter(owner: nn.Module, name: str) -> None:

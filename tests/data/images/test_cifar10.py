@@ -132,6 +132,13 @@ def test_an_archive_that_is_not_the_published_one_is_refused(tmp_path: Path, lay
     assert ("c58f30108f718f92721af3b95e74349a" in message) == (layout == "pickles archive")
 
 
+def test_a_file_of_the_python_version_that_is_not_the_published_one_is_refused(tmp_path: Path) -> None:
+    LAYOUTS["pickles"](tmp_path, cifar10())
+    message = complaint(read_cifar10, tmp_path)
+    assert f"{tmp_path / PY / 'data_batch_1'} is damaged or not the original" in message
+    assert "c99cafc152244af753f735de768cd75f" in message
+
+
 @pytest.mark.parametrize("keep", [0, 5, 1000, 0.5, 0.999])
 def test_a_truncated_archive_is_told(tmp_path: Path, keep: float) -> None:
     LAYOUTS["binary archive"](tmp_path, cifar10())
