@@ -115,7 +115,7 @@ def train(
             "--unit",
             parser=positive,
             metavar="FLOAT",
-            help="In which the drift sees how far weights have moved; default: --sigma.",
+            help="In which the drift sees and moves the weights; default: --sigma.",
         ),
     ] = None,
     initial: Annotated[

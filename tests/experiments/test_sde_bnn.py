@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from experiments import sde_bnn_gradient_variance, sde_bnn_images, sde_bnn_toy
+from experiments import (
+    sde_bnn_corruption,
+    sde_bnn_dial,
+    sde_bnn_gradient_variance,
+    sde_bnn_images,
+    sde_bnn_memory,
+    sde_bnn_toy,
+)
 from experiments.seeds import Experiment, run
 from latentsde.data.images import LabelledImages
 
@@ -48,16 +55,17 @@ def test_the_toy_has_no_points_between_and_beside_its_clusters() -> None:
     assert (y - sde_bnn_toy.curve(x)).std() == pytest.approx(0.1, rel=0.2)
 
 
+def images(count: int) -> LabelledImages:
+    generator = np.random.default_rng(count)
+    pixels = generator.integers(0, 256, (count, 1, 8, 8), dtype=np.uint8)
+    return LabelledImages(
+        torch.from_numpy(pixels), torch.arange(count) % 10, tuple("0123456789"), "not digits"
+    )
+
+
 def test_images_are_compared_in_one_table_over_several_calls(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def images(count: int) -> LabelledImages:
-        generator = np.random.default_rng(count)
-        pixels = generator.integers(0, 256, (count, 1, 8, 8), dtype=np.uint8)
-        return LabelledImages(
-            torch.from_numpy(pixels), torch.arange(count) % 10, tuple("0123456789"), "not digits"
-        )
-
     monkeypatch.setattr(sde_bnn_images, "read_images", lambda name, root: (images(60), images(30)))
     tiny = ["--data", "mnist", "--root", str(tmp_path), "--steps", "2", "--width", "2", "--depth-steps", "2"]
     page = tmp_path / "docs" / "results" / "page.md"
@@ -73,3 +81,28 @@ def test_images_are_compared_in_one_table_over_several_calls(
     results = json.loads((tmp_path / "docs" / "results" / "sde_bnn_mnist.json").read_text())["results"]
     assert {row["model"] for row in results} == {"sde-bnn", "odenet", "resnet32"}
     assert all(0.0 <= row["scores"]["accuracy"] <= 1.0 and len(row["curve"]) >= 1 for row in results)
+
+    # What was trained is asked further questions: of its dials, and of images unlike those of training.
+    for module in (sde_bnn_dial, sde_bnn_corruption):
+        monkeypatch.setattr(module, "read_images", lambda name, root: (images(60), images(30)))
+    monkeypatch.setattr(sde_bnn_dial, "TOLERANCES", (0.5,))
+    runs, common = tmp_path / "out" / "runs", ["--root", str(tmp_path), "--out", str(tmp_path / "more")]
+    monkeypatch.setattr(sys, "argv", ["sde_bnn_dial", "--run", str(runs / "sde-bnn"), *common])
+    sde_bnn_dial.main()
+    dials = json.loads((tmp_path / "more" / "sde_bnn_dial.json").read_text())
+    assert [row["samples"] for row in dials["samples"]] == list(sde_bnn_dial.SAMPLES)
+    monkeypatch.setattr(sys, "argv", ["sde_bnn_corruption", "--runs", str(runs), *common])
+    sde_bnn_corruption.main()
+    found = json.loads((tmp_path / "more" / "sde_bnn_corruption_mnist.json").read_text())["models"]
+    assert set(found) == {"sde-bnn", "odenet", "resnet32"}
+    unchanged = [scores["rotated"][0] for scores in found.values()]
+    assert unchanged == [scores["noisy"][0] for scores in found.values()]
+
+
+def test_memory_is_measured_of_every_gradient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sde_bnn_memory, "STEPS", (2, 4))
+    monkeypatch.setattr(sys, "argv", ["sde_bnn_memory", "--batch", "2", "--out", str(tmp_path)])
+    sde_bnn_memory.main()
+    found = json.loads((tmp_path / "sde_bnn_memory.json").read_text())["megabytes"]
+    assert set(found) == {"direct", "checkpointed", "backsolve", "reversible"}
+    assert found["direct"][1] > found["direct"][0] > 0.0

@@ -49,7 +49,8 @@ class SDEBNN(nn.Module):
         sigma: the weights' diffusion, of prior and posterior.
         prior: "ornstein-uhlenbeck", dw = -w dt + σ dB, or "brownian", dw = σ dB.
         hidden, rank: of the posterior's drift (see `DriftNetwork`); hidden=None for none.
-        unit: in which the drift sees how far weights are from where they began; by default sigma.
+        unit: in which the drift sees how far weights are from where they began, and moves them; by default
+            sigma, so that an optimiser's step changes the KL alike for every sigma.
         initial: "point", weights at time 0 that are learned and have no KL; or "normal", of which mean and
             deviation are learned, against N(0, `initial_prior_std`²).
         initial_std: where the deviations start.

@@ -1,7 +1,7 @@
 """Weights and activations as one stochastic differential equation.
 
     prior       dw = f_p(w) dt + σ dB,          f_p = -w (Ornstein-Uhlenbeck) or 0 (Brownian)
-    posterior   dw = (f_p + f_θ)(w, t) dt + σ dB
+    posterior   dw = (f_p + unit · f_θ((w - w(0)) / unit, t)) dt + σ dB
     network     dh = f_h(h, t, w) dt
 
 (Xu, Chen, Li & Duvenaud 2022, "Infinitely deep Bayesian neural networks with stochastic differential
@@ -28,7 +28,8 @@ class WeightProcess:
 
     Args:
         drift: f_θ(t, x), or None for weights that follow their prior. Its x is (w - start) / unit: the noise
-            moves weights by some σ, which a network of hundreds of them would hardly see in w.
+            moves weights by some σ, which a network of hundreds of them would hardly see in w; and it gives
+            the drift in the same unit, so that with unit = σ it is the control of the path KL, ½ ∫ |f_θ|² dt.
         sigma: (), above 0.
         prior: one of PRIORS.
         start: (count,) where weights begin, in the mean.
@@ -49,7 +50,9 @@ class WeightProcess:
 
     def f(self, t: Tensor, w: Tensor) -> Tensor:
         prior = self.h(t, w)
-        return prior if self.drift is None else prior + self.drift(t, (w - self.start) / self.unit)
+        if self.drift is None:
+            return prior
+        return prior + self.unit * self.drift(t, (w - self.start) / self.unit)
 
     def g(self, t: Tensor, w: Tensor) -> Tensor:
         return self.sigma.to(w.dtype).expand_as(w)

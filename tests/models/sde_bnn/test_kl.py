@@ -21,7 +21,7 @@ STEPS, SIGMA, UNIT = 10, 0.7, 0.8
 
 
 def layer(prior: str, sticking: bool, a: float = 0.6, k: float = 1.4) -> SDEBNN:
-    """Two weights whose posterior drift has a - k (w - w0) / unit beyond the prior's."""
+    """Two weights whose posterior drift has unit · a - k (w - w0) beyond the prior's."""
     torch.manual_seed(0)
     made = SDEBNN(
         nn.Linear(1, 1),
@@ -38,14 +38,14 @@ def layer(prior: str, sticking: bool, a: float = 0.6, k: float = 1.4) -> SDEBNN:
 
 
 def closed_form(made: SDEBNN) -> Tensor:
-    """½ Σ E|u|² h of the Euler chain, σu = a - k (w - w0) / unit: a recursion of mean and variance of w."""
+    """½ Σ E|u|² h of the Euler chain, σu = unit · a - k (w - w0): a recursion of mean and variance of w."""
     drift, start = made.drift, made.start
     assert isinstance(drift, LinearDrift)
-    pull, k = float(made.prior == "ornstein-uhlenbeck"), drift.k / UNIT
+    pull, k = float(made.prior == "ornstein-uhlenbeck"), drift.k
     mean, variance = start, torch.zeros_like(start)
     total, h = start.new_zeros(()), 1.0 / STEPS
     for _ in range(STEPS):
-        ours = drift.a - k * (mean - start)
+        ours = UNIT * drift.a - k * (mean - start)
         total = total + 0.5 * h * (ours.square() + k**2 * variance).sum() / SIGMA**2
         mean, variance = (
             mean + (ours - pull * mean) * h,
