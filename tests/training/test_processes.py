@@ -7,13 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from . import tiny
+from . import tiny, tiny_images
 
 ROOT = Path(__file__).resolve().parents[2]
 TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m")
@@ -21,8 +22,10 @@ TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-
 SETTINGS = {"batch_size": 64, "log_every": 1}
 
 
-def launch(out: Path, *launcher: str, **settings: Any) -> subprocess.CompletedProcess[str]:
-    arguments = [*launcher, "tests.training.tiny", str(out), json.dumps(SETTINGS | settings)]
+def launch(
+    out: Path, *launcher: str, script: str = "tests.training.tiny", **settings: Any
+) -> subprocess.CompletedProcess[str]:
+    arguments = [*launcher, script, str(out), json.dumps(settings)]
     return subprocess.run(
         [sys.executable, "-m", *arguments],
         cwd=ROOT,
@@ -42,7 +45,7 @@ def numbers(out: Path) -> np.ndarray:
 @pytest.mark.parametrize("launcher", [(), TORCHRUN], ids=["spawn", "torchrun"])
 def test_two_processes_have_the_losses_of_one(tmp_path: Path, launcher: tuple[str, ...]) -> None:
     tiny.run(tmp_path / "one", **SETTINGS)
-    finished = launch(tmp_path / "two", *launcher, processes=2)
+    finished = launch(tmp_path / "two", *launcher, **SETTINGS, processes=2)
     assert finished.returncode == 0, finished.stderr
     one, two = numbers(tmp_path / "one"), numbers(tmp_path / "two")
     difference = np.nanmax(np.abs(one - two))
@@ -51,6 +54,25 @@ def test_two_processes_have_the_losses_of_one(tmp_path: Path, launcher: tuple[st
     assert [row["step"] for row in tiny.history(tmp_path / "one")] == [
         row["step"] for row in tiny.history(tmp_path / "two")
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["sde-bnn", "mean-field-odenet"])
+def test_two_processes_train_a_classifier_as_one(tmp_path: Path, model: str) -> None:
+    tiny_images.trained(tmp_path / "one", replace(tiny_images.MODEL, model=model))
+    finished = launch(tmp_path / "two", script="tests.training.tiny_images", model=model, processes=2)
+    assert finished.returncode == 0, finished.stderr
+    one, two = (
+        np.array(
+            [
+                [float(row[name] or "nan") for name in ("loss", "nll", "accuracy", "kl")]
+                for row in tiny.history(tmp_path / run)
+            ]
+        )
+        for run in ("one", "two")
+    )
+    assert len(one) == len(two) > 6
+    assert np.nanmax(np.abs(one - two)) < 1e-5
 
 
 @pytest.mark.slow
@@ -83,7 +105,7 @@ def test_a_signal_ends_every_process_and_the_run_can_be_resumed(
 
 @pytest.mark.slow
 def test_divergence_in_a_process_is_reported_in_one_sentence(tmp_path: Path) -> None:
-    finished = launch(tmp_path / "run", processes=2, learning_rate=1e30, clip=0.0)
+    finished = launch(tmp_path / "run", **SETTINGS, processes=2, learning_rate=1e30, clip=0.0)
     assert finished.returncode == 1
     last = finished.stderr.strip().splitlines()[-1]
     assert last.startswith("latentsde.errors.TrainingDiverged: training diverged at step")
