@@ -92,6 +92,7 @@ def draw(found: dict[str, list[float]]) -> Figure:
             (lines[adjoint],) = ax.plot(STEPS, megabytes, "o-", ms=3, lw=1.0, color=ADJOINTS[adjoint])
         ax.set_xscale("log")
         ax.set_yscale("log")
+        ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         ax.set_xticks(STEPS, map(str, STEPS))
         ax.xaxis.set_minor_formatter(lambda value, _: "")
         ax.set_xlabel("steps of the solver")
