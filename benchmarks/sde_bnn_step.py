@@ -5,7 +5,8 @@ method and as many equal steps. Both take forward and backward of the same loss 
 SDE-BNN has the weights' path, its drift network and its KL besides. Also ours without noise. Interleaved,
 medians of ratios.
 
-    python benchmarks/sde_bnn_step.py
+    python -m benchmarks.sde_bnn_step
+    python -m benchmarks.sde_bnn_step --rounds 15 --page docs/results/sde-bnn.md
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 from torchdiffeq import odeint
 
+from experiments.seeds import insert
+from latentsde.benchmarks.machine import describe, versions
 from latentsde.models.classifiers.blocks import ConvolutionBlock
 from latentsde.models.sde_bnn import SDEBNN, Depth, ODENet
 
@@ -40,9 +44,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--page", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     steps = options.steps
+    lines = [
+        "| channels | width | pixels | batch | weights | torchdiffeq's ODENet, ms | SDE-BNN, times as long: "
+        "median (quartiles) | latentsde's ODENet |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for channels, width, pixels, batch in SIZES:
         torch.manual_seed(0)
         block = ConvolutionBlock(channels, width)
@@ -70,13 +80,21 @@ def main() -> None:
         timed = np.array([[seconds(call, h, parameters) for call in calls] for _ in range(options.rounds)])
         ratios = timed[:, 1:] / timed[:, :1]
         median, low, high = np.median(ratios, 0), *np.quantile(ratios, (0.25, 0.75), axis=0)
-        print(
-            f"{channels} channels, width {width}, {pixels} x {pixels}, batch {batch}, {steps} steps, "
-            f"{bayesian.block.count:,} weights: torchdiffeq {1e3 * np.median(timed[:, 0]):.0f} ms; "
-            f"SDE-BNN {median[0]:.2f} times as long ({low[0]:.2f} to {high[0]:.2f}; bar {BAR}: "
-            f"{'met' if median[0] <= BAR else 'missed'}); ODENet by latentsde {median[1]:.2f}",
-            flush=True,
+        lines.append(
+            f"| {channels} | {width} | {pixels} × {pixels} | {batch} | {bayesian.block.count:,} | "
+            f"{1e3 * np.median(timed[:, 0]):.0f} | {median[0]:.2f} ({low[0]:.2f} to {high[0]:.2f}) | "
+            f"{median[1]:.2f} |"
         )
+        print(lines[-1], flush=True)
+        met = "met" if median[0] <= BAR else "missed"
+        print(f"bar {BAR}: {met}")
+    lines += [
+        "",
+        f"{steps} Euler steps of one layer, forward and backward; {options.rounds} interleaved rounds; "
+        f"threads: {options.threads}; {describe()['cpu']}, torch {versions()['torch']}.",
+    ]
+    if options.page:
+        insert("\n".join(lines), options.page, "sde_bnn_step")
 
 
 if __name__ == "__main__":
