@@ -10,8 +10,9 @@ TEST_JOBS ?= 2
 # Written last, so an interrupted installation leaves none and the next call begins again from an empty environment.
 STAMP := $(VENV)/installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
-# One thread for each of the TEST_JOBS processes: more would fight over the same cores.
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(TEST_JOBS) --dist loadfile
+# One thread for each of the TEST_JOBS processes: more would fight over the same cores. The slowest are named, as
+# all together have to stay under ten minutes.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(TEST_JOBS) --dist loadfile --durations 40
 
 .PHONY: help demo test test-all lint format example clean
 
