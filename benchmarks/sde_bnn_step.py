@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torchdiffeq import odeint
 
-from experiments.seeds import insert
+from experiments.results import insert
 from latentsde.benchmarks.machine import describe, versions
 from latentsde.models.classifiers.blocks import ConvolutionBlock
 from latentsde.models.sde_bnn import SDEBNN, Depth, ODENet

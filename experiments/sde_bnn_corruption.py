@@ -19,14 +19,12 @@ from typing import Any
 import torch
 from matplotlib.figure import Figure
 
-from experiments.seeds import insert
+from experiments.results import deliver
 from latentsde.benchmarks.timing import torch_threads
 from latentsde.data.images import LabelledImages, noisy, read_images, rotated
 from latentsde.errors import InputError
 from latentsde.evaluation.classifiers import predict_images
-from latentsde.files import write_json, write_whole
 from latentsde.models.classifiers import NAMES, load_classifier
-from latentsde.plotting import save
 from latentsde.plotting.classification import COLORS, DASHES
 from latentsde.plotting.style import grid, legend, style
 
@@ -136,15 +134,8 @@ def main() -> None:
     asked = parser.parse_args()
     with torch_threads(1):
         found = measured(asked.runs, asked.root, asked.images, asked.samples)
-    text, name = "\n".join(table(found)), f"sde_bnn_corruption_{found['data']}"
-    print(text)
-    write_json(asked.out / f"{name}.json", found)
-    write_whole(asked.out / f"{name}.md", lambda file: file.write_text(text + "\n", encoding="utf-8"))
-    save(draw(found), asked.out / f"{name}.png")
-    if asked.page:
-        insert(text, asked.page, name)
-        write_json(asked.page.with_name(f"{name}.json"), found)
-        save(draw(found), asked.page.parent.parent / "figures" / f"{name}.png")
+    name = f"sde_bnn_corruption_{found['data']}"
+    deliver(table(found), draw(found), found, name, asked.out, asked.page)
 
 
 if __name__ == "__main__":

@@ -17,14 +17,12 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from experiments.seeds import insert
+from experiments.results import deliver
 from latentsde.benchmarks.timing import torch_threads
 from latentsde.data.images import read_images
 from latentsde.evaluation.classifiers import dial_row, predict_images
-from latentsde.files import write_json, write_whole
 from latentsde.models.classifiers import load_classifier
 from latentsde.models.sde_bnn import Depth
-from latentsde.plotting import save
 from latentsde.plotting.style import MODEL, REFERENCE, grid, legend, style
 
 TOLERANCES = (1.0, 0.3, 0.1, 0.03, 0.01)
@@ -105,15 +103,7 @@ def main() -> None:
     asked = parser.parse_args()
     with torch_threads(1):
         rows = measured(asked.run, asked.root, asked.images, asked.samples)
-    text = "\n".join(table(rows))
-    print(text)
-    write_json(asked.out / f"{NAME}.json", rows)
-    write_whole(asked.out / f"{NAME}.md", lambda file: file.write_text(text + "\n", encoding="utf-8"))
-    save(draw(rows), asked.out / f"{NAME}.png")
-    if asked.page:
-        insert(text, asked.page, NAME)
-        write_json(asked.page.with_name(f"{NAME}.json"), rows)
-        save(draw(rows), asked.page.parent.parent / "figures" / f"{NAME}.png")
+    deliver(table(rows), draw(rows), rows, NAME, asked.out, asked.page)
 
 
 if __name__ == "__main__":

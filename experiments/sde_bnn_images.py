@@ -25,17 +25,16 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.seeds import insert
+from experiments.results import deliver
 from latentsde.benchmarks.machine import describe
 from latentsde.benchmarks.timing import torch_threads
 from latentsde.data.images import LabelledImages, read_images
 from latentsde.errors import InputError
 from latentsde.evaluation.classifier_report import outside_auc
 from latentsde.evaluation.classifiers import predict_images
-from latentsde.files import write_json, write_whole
+from latentsde.files import write_json
 from latentsde.models.classifiers import NAMES, ClassifierConfig
 from latentsde.models.sde_bnn import Depth
-from latentsde.plotting import save
 from latentsde.plotting.classification import learning_curves
 from latentsde.training import ClassifierTrainingConfig, fit_classifier
 
@@ -223,15 +222,9 @@ def main() -> None:
     results = [content["result"] for content in contents if content["plan"] == mine]
     if len(results) < len(contents):
         print(f"{len(contents) - len(results)} models in {out} have other plans and are left out.")
-    text = "\n".join(table(plan, results))
-    print(text)
-    write_whole(out / "table.md", lambda file: file.write_text(text + "\n", encoding="utf-8"))
-    save(draw(results), out / "curves.png")
-    if page := asked["page"]:
-        name = f"sde_bnn_{plan.data}"
-        insert(text, page, name)
-        save(draw(results), page.parent.parent / "figures" / f"{name}.png")
-        write_json(page.with_name(f"{name}.json"), {"plan": asdict(plan), "results": results})
+    name = f"sde_bnn_{plan.data}"
+    content = {"plan": asdict(plan), "results": results}
+    deliver(table(plan, results), draw(results), content, name, out, asked["page"])
 
 
 if __name__ == "__main__":

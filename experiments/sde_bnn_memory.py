@@ -20,14 +20,12 @@ import torch
 from matplotlib.figure import Figure
 from torch.nn.functional import cross_entropy
 
-from experiments.seeds import insert
+from experiments.results import deliver
 from latentsde.benchmarks.adjoint_memory.meter import how, peak_above
 from latentsde.benchmarks.machine import describe
 from latentsde.benchmarks.timing import torch_threads
-from latentsde.files import write_json, write_whole
 from latentsde.models.classifiers import ClassifierConfig, build
 from latentsde.models.sde_bnn import Depth
-from latentsde.plotting import save
 from latentsde.plotting.style import MODEL, MUTED, REFERENCE, WITHHELD, grid, legend, style
 
 ADJOINTS = {"direct": MUTED, "checkpointed": WITHHELD, "backsolve": REFERENCE, "reversible": MODEL}
@@ -112,16 +110,8 @@ def main() -> None:
     plan = Plan(batch=asked.batch)
     with torch_threads(1):
         found = {adjoint: peaks(plan, adjoint) for adjoint in ADJOINTS}
-    text = "\n".join(table(plan, found))
-    print(text)
     results: dict[str, Any] = {"plan": asdict(plan), "steps": STEPS, "megabytes": found}
-    write_json(asked.out / f"{NAME}.json", results)
-    write_whole(asked.out / f"{NAME}.md", lambda file: file.write_text(text + "\n", encoding="utf-8"))
-    save(draw(found), asked.out / f"{NAME}.png")
-    if asked.page:
-        insert(text, asked.page, NAME)
-        write_json(asked.page.with_name(f"{NAME}.json"), results)
-        save(draw(found), asked.page.parent.parent / "figures" / f"{NAME}.png")
+    deliver(table(plan, found), draw(found), results, NAME, asked.out, asked.page)
 
 
 if __name__ == "__main__":

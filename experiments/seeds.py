@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -20,11 +19,11 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from experiments.results import publish, write_table
 from latentsde.benchmarks.machine import describe, versions
 from latentsde.benchmarks.output import check_directory, say
 from latentsde.benchmarks.timing import torch_threads
-from latentsde.files import write_json, write_whole
-from latentsde.plotting import save
+from latentsde.files import write_json
 
 
 @dataclass(frozen=True)
@@ -90,34 +89,14 @@ def run(
     lines = [*experiment.table(experiment.plan, results), "", circumstances(experiment.plan, rows)]
     for line in lines:
         say(line)
+    figure = experiment.draw(experiment.plan, results)
+    seeds_by_number = {row["seed"]: row for row in rows}
+    content = {"experiment": experiment.name, "plan": asdict(experiment.plan), "seeds": seeds_by_number}
     if out is not None:
-        text = "\n".join(lines) + "\n"
-        write_whole(out / f"{experiment.name}.md", lambda file: file.write_text(text, encoding="utf-8"))
-        save(experiment.draw(experiment.plan, results), out / f"{experiment.name}.png")
+        write_table(lines, figure, out, experiment.name)
     if page is not None:
-        insert("\n".join(lines), page, experiment.name)
-        save(
-            experiment.draw(experiment.plan, results),
-            page.parent.parent / "figures" / f"{experiment.name}.png",
-        )
-        content = {"experiment": experiment.name, "plan": asdict(experiment.plan)}
-        text = lines_of_json(content | {"seeds": {row["seed"]: row for row in rows}})
-        write_whole(
-            page.with_name(f"{experiment.name}.json"),
-            lambda file: file.write_text(text, encoding="utf-8"),
-        )
+        publish(lines, figure, content, page, experiment.name)
     return results
-
-
-def lines_of_json(content: Any) -> str:
-    """Indented JSON, but a list of plain values stands on one line."""
-    text = json.dumps(content, indent=1, allow_nan=False)
-    # A string has no line break of its own, so what is joined stands between values.
-    return re.sub(r"\[\n([^\[\]{}]*?)\n *\]", lambda found: f"[{_one_line(found[1])}]", text) + "\n"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(line.strip() for line in text.splitlines())
 
 
 def circumstances(plan: Any, rows: Sequence[dict[str, Any]]) -> str:
@@ -129,15 +108,6 @@ def circumstances(plan: Any, rows: Sequence[dict[str, Any]]) -> str:
         f"Plan: {numbers}. Seeds {', '.join(str(row['seed']) for row in rows)}; {last['machine']['cpu']}, "
         f"one thread; torch {last['versions']['torch']}; {durations} s."
     )
-
-
-def insert(text: str, page: Path, name: str) -> None:
-    """The text between the marks of `name` in a page, at its end where there are none."""
-    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-    before, mark, rest = (page.read_text(encoding="utf-8") if page.exists() else "").partition(begin)
-    after = rest.partition(end)[2] if mark else "\n"
-    whole = f"{before}{begin}\n{text}\n{end}{after}"
-    write_whole(page, lambda file: file.write_text(whole, encoding="utf-8"))
 
 
 def options(description: str, plan: type) -> tuple[Any, list[int], Path | None, Path | None]:

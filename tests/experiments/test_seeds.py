@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from experiments.seeds import Experiment, insert, lines_of_json, run
+from experiments.results import insert, lines_of_json
+from experiments.seeds import Experiment, run
 
 
 @dataclass(frozen=True)
