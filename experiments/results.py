@@ -34,7 +34,7 @@ def publish(lines: Sequence[str], figure: Figure, content: Any, page: Path, name
 def deliver(
     lines: Sequence[str], figure: Figure, results: dict[str, Any], name: str, out: Path, page: Path | None
 ) -> None:
-    """An experiment of one piece: printed, in `out` as NAME.json, .md and .png, and in a page if there is one.
+    """An experiment of one piece: printed; in `out` as NAME.json, .md and .png; in a page if there is one.
 
     The JSON has date, machine and versions besides; figures are made by one thread.
     """
