@@ -33,6 +33,8 @@ NAME = "sde_bnn_dial"
 def measured(run: Path, root: Path, images: int, samples: int) -> dict[str, Any]:
     """The rows of both dials, on the first `images` of the test set."""
     network, config, content = load_classifier(run)
+    if not config.has_depth:
+        raise SystemExit(f"{run} is of {config.model}, which has no depth to solve")
     _, test = read_images(content["data"], root)
     shown = test.select(torch.arange(min(images, len(test))))
     rows: dict[str, Any] = {"tolerance": [], "samples": [], "images": len(shown), "note": test.note}
@@ -50,9 +52,10 @@ def measured(run: Path, root: Path, images: int, samples: int) -> dict[str, Any]
 
 def table(rows: dict[str, Any]) -> list[str]:
     def cells(row: dict[str, Any]) -> str:
+        nll = "∞" if row["nll"] is None else f"{row['nll']:.4f}"
         return (
             f"{row['samples']} | {row['evaluations']} | {row['seconds']:.1f} | {100 * row['accuracy']:.2f} | "
-            f"{row['nll']:.4f} | {100 * row['ece']:.2f}"
+            f"{nll} | {100 * row['ece']:.2f}"
         )
 
     lines = [

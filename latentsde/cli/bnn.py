@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from latentsde.cli.endings import Interrupted
 from latentsde.cli.options import Device, Overwrite, Resume, Seed, Threads, positive, whole
 from latentsde.errors import InputError, quote
+
+if TYPE_CHECKING:
+    from latentsde.models.classifiers import ClassifierConfig
 
 bnn = typer.Typer(rich_markup_mode=None)
 
@@ -51,6 +54,7 @@ Samples = Annotated[
 
 @bnn.command(short_help="Train a classifier of images.")
 def train(
+    context: typer.Context,
     data: Annotated[str, typer.Option("--data", metavar="mnist|cifar10", help="Which images.")],
     root: Root,
     out: Annotated[Path, typer.Option("--out", metavar="RUN", help="Directory to write the run to.")],
@@ -247,6 +251,7 @@ def train(
         dropout=dropout,
         widths=_read(widths),
     )
+    _check_options(context, chosen)
     try:
         fit = fit_classifier(
             chosen,
@@ -264,6 +269,23 @@ def train(
     print(f"Next: latentsde bnn evaluate {out} --root {root}")
 
 
+def _check_options(context: typer.Context, config: ClassifierConfig) -> None:
+    """InputError for an option that was given and does nothing for this model."""
+    without = {
+        "tempering": config.has_kl,
+        "training_samples": config.is_random and not config.uses("members"),
+    }
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        source = context.get_parameter_source(name)
+        attribute = "steps" if name == "depth_steps" else name
+        if name in ("steps", "seed") or source is None or source.name != "COMMANDLINE":
+            continue
+        if not without.get(name, config.uses(attribute)):
+            given = parameter.secondary_opts if context.params[name] is False else parameter.opts
+            raise InputError(f"{given[0]} changes nothing for --model {config.model}; leave it out")
+
+
 @bnn.command(short_help="Score a trained classifier on the test images.")
 def evaluate(
     run: Annotated[
@@ -277,7 +299,8 @@ def evaluate(
             "--tolerance",
             parser=positive,
             metavar="FLOAT",
-            help="Solve by adaptive steps of this tolerance (Heun); default: the steps of training.",
+            help="Solve by adaptive steps of this tolerance (Heun), 1e-3 or more for most networks; default: "
+            "the steps of training.",
         ),
     ] = None,
     seed: Seed = 0,
@@ -303,14 +326,18 @@ def evaluate(
     torch.set_num_threads(threads)
     depth = None if tolerance is None else Depth(method="heun", tolerance=tolerance)
     metrics = report_classifier(run, root, samples=samples, seed=seed, depth=depth, device=device)
-    scores = metrics["test"]
+    scores, how = metrics["test"], metrics["how"]
     nll = "∞" if scores["nll"] is None else f"{scores['nll']:.4f}"
     if metrics["note"]:
         print(metrics["note"])
     print(
         f"accuracy {100 * scores['accuracy']:.2f} %, NLL {nll}, "
         f"ECE (10 bins) {100 * scores['ece']:.2f}e-2, Brier {scores['brier']:.4f} "
-        f"({scores['count']:,} images, {metrics['how']['samples']} samples of the weights, "
-        f"tempering {metrics['how']['tempering']:g})"
+        f"({scores['count']:,} images, samples of the weights: {how['samples']}"
+        + (")" if how["tempering"] is None else f", tempering {how['tempering']:g})")
     )
+    if metrics["ood_auc"] is None:
+        print(f"no out-of-distribution AUC: {metrics['ood_note']}")
+    else:
+        print(f"AUC of telling them from another data set's by entropy: {metrics['ood_auc']:.3f}")
     print(f"Report: {run / 'report.html'}")

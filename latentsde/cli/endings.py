@@ -38,6 +38,8 @@ def run(command: Any, arguments: Sequence[str] | None) -> int:
             # Who types a command cannot mend what a library warns of; -W and PYTHONWARNINGS still show it.
             if not sys.warnoptions:
                 warnings.simplefilter("ignore")
+                # Of gradients that are wrong: the message says which options to take instead.
+                warnings.filterwarnings("default", message="adjoint=", category=RuntimeWarning)
             code = command.main(args=arguments, prog_name="latentsde", standalone_mode=False)
     except InputError as error:
         return _complain(str(error), BAD_INPUT)

@@ -63,8 +63,10 @@ def report_classifier(
     _, test = read_images(data, root)
     if test.classes != config.classes:
         raise InputError(f"{run} was trained on other classes than those of {data} in {root}")
-    if depth is not None and config.model.endswith(("resnet32", "ensemble", "dropout")):
+    if depth is not None and not config.has_depth:
         raise InputError(f"{run} is of {config.model}, which has no depth to solve; leave the tolerance out")
+    tempering = content.get("training", {}).get("tempering") if config.has_kl else None
+    samples = samples if config.is_random else 1
     curve = _curve(run / "history.csv")
     prediction = predict_images(network, test, samples=samples, seed=seed, depth=depth)
     solved = depth or config.depth
@@ -72,10 +74,10 @@ def report_classifier(
         "how": {
             "samples": len(prediction.logits),
             "seed": seed,
-            "method": solved.method,
-            "steps": None if solved.tolerance is not None else solved.steps,
+            "method": solved.method if config.has_depth else None,
+            "steps": solved.steps if config.has_depth and solved.tolerance is None else None,
             "tolerance": solved.tolerance,
-            "tempering": content["training"].get("tempering"),
+            "tempering": tempering,
             "ece_bins": "10 of equal width, of the likeliest class",
         },
         "test": prediction.scores(test.labels).to_json(),
@@ -150,16 +152,18 @@ def write_classifier_report(run: Path) -> Path:
         ),
         ("negative log-likelihood", _number(scores["nll"]), "nats an image; less is better"),
     ]
-    steps = f"tolerance {how['tolerance']:g}" if how["steps"] is None else f"{how['steps']} steps"
     rows = [
         ["Brier score", number(scores["brier"])],
         ["samples of the weights", str(how["samples"])],
-        ["solved by", f"{escape(how['method'])}, {steps}"],
-        ["evaluations of the blocks for a sample", str(metrics["dial"]["evaluations"])],
-        ["tempering of the KL in training", f"{how['tempering']:g}"],
     ]
-    if metrics["ood_auc"] is not None:
-        rows.append(["AUC of entropy against another data set", number(metrics["ood_auc"])])
+    if how["method"] is not None:
+        steps = f"tolerance {how['tolerance']:g}" if how["steps"] is None else f"{how['steps']} steps"
+        rows.append(["solved by", f"{escape(how['method'])}, {steps}"])
+        rows.append(["evaluations of the blocks for a sample", str(metrics["dial"]["evaluations"])])
+    if how["tempering"] is not None:
+        rows.append(["tempering of the KL in training", f"{how['tempering']:g}"])
+    auc = escape(metrics["ood_note"]) if metrics["ood_auc"] is None else number(metrics["ood_auc"])
+    rows.append(["AUC of entropy against another data set", auc])
     template = resources.files("latentsde.evaluation").joinpath("report_template.html").read_text("utf-8")
     page = Template(template).substitute(
         title=escape(f"{config.get('data', 'images')}"),

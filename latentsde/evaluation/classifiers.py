@@ -22,8 +22,9 @@ from latentsde.evaluation.classification import (
     predictive_entropy,
     score_probabilities,
 )
+from latentsde.memory import check_room
 from latentsde.models.sde_bnn import Depth, Predicted
-from latentsde.solvers import NotFinite
+from latentsde.solvers import NotFinite, StepTooSmall
 
 
 @dataclass(frozen=True)
@@ -62,27 +63,41 @@ def predict_images(
     samples: int = 8,
     seed: int = 0,
     depth: Depth | None = None,
-    batch_size: int = 500,
+    batch_size: int | None = None,
 ) -> ClassifierPrediction:
     """Logits of all images, by the same samples of the weights whatever the batches.
 
     With adaptive steps all of a batch share them, so that there batches do make a difference, within the
     tolerance; and they make one with dropout. The network is left in evaluation mode.
 
+    Args:
+        batch_size: by default as many as make 4,000 with all samples.
+
     Raises:
-        InputError: no images, or a network whose numbers are not finite.
+        InputError: no images, more logits than there is room for, or a network whose numbers are not finite
+            or that adaptive steps do not get through.
     """
     if not len(images):
         raise InputError("there are no images to predict; give some")
     network.eval()
+    batch_size = batch_size or max(1, 4000 // samples)
     device = next(network.parameters()).device
-    began, outputs, evaluations = time.perf_counter(), [], []
+    outputs: list[Tensor] = []
+    began, evaluations = time.perf_counter(), []
     for start in range(0, len(images), batch_size):
         batch = images.images[start : start + batch_size].to(device)
         try:
             predicted: Predicted = network(batch, seed=seed, samples=samples, depth=depth)
         except NotFinite as error:
             raise InputError(f"the network's numbers are not finite ({error}); train it again") from None
+        except StepTooSmall as error:
+            raise InputError(f"adaptive steps do not get through the network ({error})") from None
+        if not outputs:
+            # float32, and twice more in float64 for probabilities.
+            needed = 5 * 4 * len(images) * predicted.output[:, 0].numel()
+            check_room(
+                needed, f"logits of {len(images):,} images and {samples} samples", "take fewer samples"
+            )
         outputs.append(predicted.output.float().cpu())
         evaluations.append(predicted.evaluations)
     seconds = time.perf_counter() - began

@@ -129,7 +129,7 @@ class ClassifierTraining(Training):
         return predicted
 
     def _arithmetic(self) -> AbstractContextManager[Any]:
-        enabled = self.config.precision == "bfloat16"
+        enabled = self.config.precision == "bfloat16" and self.model.training
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled)
 
     def _shown(self, own: np.ndarray, seed: int) -> Tensor:

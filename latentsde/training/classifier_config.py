@@ -22,8 +22,9 @@ class ClassifierTrainingConfig(OptimisationConfig):
         crop: pixels of zeros around a training image, of which a random window of its size is taken.
         flip: whether training images are mirrored at random.
         validation_samples: of the weights, whose mean probabilities are validated.
-        precision: "float32", or "bfloat16" for the blocks' arithmetic (autocast); states, weights and sums
-            stay float32.
+        precision: "float32", or "bfloat16" for the arithmetic of training (torch's autocast). Parameters,
+            the states of a solver and the last layer of networks of continuous depth stay float32, and what
+            is validated is computed in float32.
     """
 
     steps: int = 5000

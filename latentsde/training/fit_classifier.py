@@ -71,7 +71,7 @@ def fit_classifier(
     for what, part in (("training", images), ("validation", validation)):
         if part is not None:
             _check(what, part, model)
-    if config.precision == "bfloat16" and model.depth.adjoint != "direct":
+    if config.precision == "bfloat16" and model.has_depth and model.depth.adjoint != "direct":
         raise InputError(
             f"precision 'bfloat16' with adjoint {model.depth.adjoint!r} would undo other steps than were "
             "taken; take 'float32', or adjoint 'direct'"

@@ -14,7 +14,8 @@ from latentsde.data.images.reading import READERS
 
 from .commands import latentsde, refused
 
-SMALL = ("--width", 2, "--augment", 0, "--blocks", "1", "--depth-steps", 2, "--steps", 4, "--batch-size", 8)
+FEW = ("--steps", 4, "--batch-size", 8)
+SMALL = ("--width", 2, "--augment", 0, "--blocks", "1", "--depth-steps", 2, *FEW)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,10 @@ def test_train_resume_and_evaluate(root: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        ("--rank", 1, "--unit", 0.5, "--initial", "normal", "--samples", 2, "--validation", 0),
+        (*SMALL, "--rank", 1, "--unit", 0.5, "--initial", "normal", "--samples", 2, "--validation", 0),
+        (*SMALL, "--reduce", 2, "--prior", "brownian", "--sigma", 0.2, "--hidden", "3-2", "--tempering", 0.5),
+        (*SMALL, "--average", 0.5, "--crop", 1, "--precision", "bfloat16", "--method", "heun", "--seed", 3),
+        (*SMALL, "--adjoint", "reversible", "--method", "reversible_heun", "--learning-rate", 0.01),
         ("--model", "deep-ensemble", "--members", 2, "--widths", "2-2-2", "--validation", 30),
         ("--model", "mc-dropout", "--dropout", 0.5, "--widths", "2-3-4"),
     ],
@@ -74,15 +78,14 @@ def test_every_choice_of_the_library_is_an_option(
     options: tuple[object, ...], root: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    ending = latentsde("bnn", "train", "--data", "cifar10", "--root", root, "--out", run, *SMALL, *options)
+    ending = latentsde("bnn", "train", "--data", "cifar10", "--root", root, "--out", run, *FEW, *options)
     assert ending.code == 0, ending
     config = json.loads((run / "config.json").read_text())
-    told = config["classifier"] | {
-        "samples": config["training"]["samples"],
-        "validation": config["training"]["validation_images"],
-    }
+    classifier, training = config["classifier"], config["training"]
+    told = classifier | training | classifier["depth"] | {"steps": training["steps"]}
+    told |= {"depth_steps": classifier["depth"]["steps"], "validation": training["validation_images"]}
     for name, value in zip(options[::2], options[1::2], strict=True):
-        found = told[str(name).removeprefix("--")]
+        found = told[str(name).removeprefix("--").replace("-", "_")]
         assert "-".join(map(str, found)) == value if isinstance(found, list) else found == value, name
 
 
@@ -100,9 +103,8 @@ def test_every_choice_of_the_library_is_an_option(
         (("--average", "1.5"), ("average", "1.5")),
         (("--sigma", "0"), ("--sigma",)),
         (("--initial", "uniform"), ("uniform", "normal")),
-        (("--dropout", "1"), ("dropout", "1")),
-        (("--widths", "16-32"), ("three widths",)),
         (("--validation", "100"), ("100", "held out")),
+        (("--widths", "16-32-64"), ("--widths", "sde-bnn", "leave it out")),
     ],
 )
 def test_bad_input_is_one_sentence(
@@ -113,6 +115,27 @@ def test_bad_input_is_one_sentence(
     message = refused(latentsde("bnn", "train", *options, "--out", tmp_path / "run", *SMALL))
     assert all(word in message for word in words), message
     assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "words"),
+    [
+        ("mc-dropout", ("--dropout", 1), ("dropout", "1")),
+        ("resnet32", ("--widths", "16-32"), ("three widths",)),
+        ("resnet32", ("--sigma", 0.1), ("--sigma", "resnet32")),
+        ("odenet", ("--tempering", 0.1), ("--tempering", "odenet")),
+        ("deep-ensemble", ("--samples", 3), ("--samples", "deep-ensemble")),
+        ("hyper-odenet", ("--plain",), ("--plain", "hyper-odenet")),
+        ("mean-field-odenet", ("--adjoint", "checkpointed"), ("mean-field-odenet", "direct")),
+    ],
+)
+def test_an_option_that_a_model_does_not_take_is_refused(
+    model: str, options: tuple[object, ...], words: tuple[str, ...], root: Path, tmp_path: Path
+) -> None:
+    common = ("--data", "cifar10", "--root", root, "--out", tmp_path / "run", "--model", model)
+    message = refused(latentsde("bnn", "train", *common, *FEW, *options))
+    assert all(word in message for word in words), message
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_is_no_run_of_a_classifier_is_refused(root: Path, tmp_path: Path) -> None:

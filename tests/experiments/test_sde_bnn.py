@@ -95,8 +95,9 @@ def test_images_are_compared_in_one_table_over_several_calls(
     sde_bnn_corruption.main()
     found = json.loads((tmp_path / "more" / "sde_bnn_corruption_mnist.json").read_text())["models"]
     assert set(found) == {"sde-bnn", "odenet", "resnet32"}
-    unchanged = [scores["rotated"][0] for scores in found.values()]
-    assert unchanged == [scores["noisy"][0] for scores in found.values()]
+    for scores in found.values():
+        assert [row["severity"] for row in scores["rotated"]] == [0, 15, 30, 45, 60, 90]
+        assert len({row["nll"] for row in scores["rotated"]}) == 6
 
 
 def test_memory_is_measured_of_every_gradient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,10 +57,15 @@ def test_two_processes_have_the_losses_of_one(tmp_path: Path, launcher: tuple[st
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["sde-bnn", "mean-field-odenet"])
-def test_two_processes_train_a_classifier_as_one(tmp_path: Path, model: str) -> None:
+@pytest.mark.parametrize(
+    ("model", "launcher"), [("sde-bnn", ()), ("mean-field-odenet", ()), ("sde-bnn", TORCHRUN)]
+)
+def test_two_processes_train_a_classifier_as_one(
+    tmp_path: Path, model: str, launcher: tuple[str, ...]
+) -> None:
     tiny_images.trained(tmp_path / "one", replace(tiny_images.MODEL, model=model))
-    finished = launch(tmp_path / "two", script="tests.training.tiny_images", model=model, processes=2)
+    script = "tests.training.tiny_images"
+    finished = launch(tmp_path / "two", *launcher, script=script, model=model, processes=2)
     assert finished.returncode == 0, finished.stderr
     one, two = (
         np.array(

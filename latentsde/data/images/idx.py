@@ -77,7 +77,7 @@ def _verified(path: Path, checksum: str | None) -> Tensor:
 
 def _parse(found: bytes, source: str) -> Tensor:
     code, dimensions = (found[2], found[3]) if len(found) >= 4 and found[:2] == b"\0\0" else (0, 0)
-    if code not in TYPES or dimensions == 0:
+    if code not in TYPES or not 1 <= dimensions <= 8:
         begins = f"begins with the bytes {found[:4].hex(' ')}" if found else "is empty"
         raise InputError(
             f"{source} is not an IDX file, it {begins}; give one such as train-images-idx3-ubyte.gz"

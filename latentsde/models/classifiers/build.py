@@ -8,11 +8,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from ...brownian import derive_seed
 from ..sde_bnn import SDEBNN, ContinuousDepth, HyperODENet, ODENet
 from .blocks import AugmentChannels, ConvolutionBlock, Head, SpaceToDepth, Standardise
 from .config import ClassifierConfig
 from .resnet import ResNet
 from .sampled import Certain, Dropout, Ensemble, MeanField
+
+_WEIGHTS = 0  # label of the stream drawn from a seed
 
 
 def build(config: ClassifierConfig, *, seed: int = 0) -> nn.Module:
@@ -20,7 +23,9 @@ def build(config: ClassifierConfig, *, seed: int = 0) -> nn.Module:
     `Predicted` logits. Its weights are a function of (configuration, seed).
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        # Layers draw their weights on the CPU; torch.manual_seed would set the generators of all devices. The
+        # seed itself is what images are held out by.
+        torch.default_generator.manual_seed(derive_seed(seed, _WEIGHTS))
         name = config.model
         if name.startswith("mean-field-"):
             return MeanField(_network(config, name.removeprefix("mean-field-")))
@@ -51,7 +56,7 @@ def _network(config: ClassifierConfig, name: str, dropout: float = 0.0) -> nn.Mo
             layers.append(SpaceToDepth())
             channels, size = 4 * channels, [math.ceil(side / 2) for side in size]
         layers += [_layer(config, name, ConvolutionBlock(channels, config.width)) for _ in range(blocks)]
-    layers.append(Head(channels, math.prod(size), len(config.classes), pooled=False))
+    layers.append(Head(channels * math.prod(size), len(config.classes)))
     return ContinuousDepth(*layers)
 
 

@@ -98,9 +98,47 @@ class ClassifierConfig:
                 raise InputError(f"{name} must be whole numbers of at least 1, got {getattr(self, name)}")
         if len(self.widths) != 3:
             raise InputError(f"a residual network has three widths, got {len(self.widths)}")
+        if self.model.startswith("mean-field-") and self.has_depth and self.depth.adjoint != "direct":
+            raise InputError(
+                f"{self.model} needs adjoint 'direct', got {self.depth.adjoint!r}: the others evaluate a "
+                "block again on the way back, when its sampled weights are gone"
+            )
         for name, least in (("reduce", 0), ("augment", 0), ("width", 1), ("members", 1)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
+
+    def uses(self, option: str) -> bool:
+        """Whether an attribute of this class, or of its `depth`, changes this model."""
+        if option in ("blocks", "reduce", "augment", "width", "depth", "steps", "method", "adjoint"):
+            return self.has_depth
+        if option in ("sigma", "prior", "hidden", "rank", "unit"):
+            return self.model.endswith(("sde-bnn", "hyper-odenet"))
+        if option in ("initial", "sticking_the_landing"):
+            return self.model == "sde-bnn"
+        if option == "members":
+            return self.model == "deep-ensemble"
+        if option == "dropout":
+            return self.model == "mc-dropout"
+        return option != "widths" or not self.has_depth
+
+    @property
+    def has_depth(self) -> bool:
+        """Whether blocks are solved, so that steps and tolerance of the solver matter."""
+        return self.model.endswith(("sde-bnn", "odenet"))
+
+    @property
+    def is_random(self) -> bool:
+        """Whether samples of the weights differ."""
+        return self.model.startswith("mean-field-") or self.model in (
+            "sde-bnn",
+            "deep-ensemble",
+            "mc-dropout",
+        )
+
+    @property
+    def has_kl(self) -> bool:
+        """Whether the loss has a KL, so that tempering matters."""
+        return self.model.startswith("mean-field-") or self.model == "sde-bnn"
 
     @classmethod
     def for_images(

@@ -25,6 +25,7 @@ class ResidualBlock(nn.Module):
         self.first = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1)
         self.second = nn.Conv2d(outputs, outputs, 3, padding=1)
         nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
         self.dropout = nn.Dropout(dropout)
         self.stride, self.added = stride, outputs - inputs
 

@@ -61,9 +61,11 @@ class Dropout(nn.Module):
         for part in drops:
             part.train()
         for sample in range(samples):
-            # torch's dropout knows only the global generator, which is put back.
+            # torch's dropout knows only the global generator of its device, which is put back.
             with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
-                torch.manual_seed(derive_seed(seed, sample))
+                index = x.device.index if x.is_cuda else None
+                generator = torch.default_generator if index is None else torch.cuda.default_generators[index]
+                generator.manual_seed(derive_seed(seed, sample))
                 outputs.append(self.network(x))
         for part, training in zip(drops, before, strict=True):
             part.train(training)

@@ -12,6 +12,9 @@ from ...solvers.adjoints import ADJOINTS
 from ...solvers.choice import fits
 from ...solvers.equation import Equation
 
+MAX_STEPS = 10_000
+"""Of adaptive steps, rejected ones included: a network that needs more is not worth waiting for."""
+
 
 @dataclass(frozen=True)
 class Depth:
@@ -22,8 +25,8 @@ class Depth:
         method: of `latentsde.solvers.METHODS` that takes additive noise; "euler" evaluates the network once a
             step, "midpoint" and "heun" twice.
         adjoint: "direct", "checkpointed", "backsolve", or "reversible" with method "reversible_heun".
-        tolerance: instead of `steps` equal ones, adaptive ones with this relative and absolute tolerance; a
-            dial for evaluation, where no gradient is taken.
+        tolerance: instead of `steps` equal ones, adaptive ones with this relative and absolute tolerance, at
+            most MAX_STEPS; a dial for evaluation, where neither gradient nor KL is asked for.
     """
 
     steps: int = 20
@@ -57,5 +60,5 @@ class Depth:
         """For `latentsde.solve`."""
         steps: Any = ConstantStep(1.0 / self.steps)
         if self.tolerance is not None:
-            steps = PID(rtol=self.tolerance, atol=self.tolerance)
+            steps = PID(rtol=self.tolerance, atol=self.tolerance, max_steps=MAX_STEPS)
         return {"method": self.method, "controller": steps, "adjoint": self.adjoint}

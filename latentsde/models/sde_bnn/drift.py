@@ -13,7 +13,7 @@ from ...errors import InputError
 
 
 class DriftNetwork(nn.Module):
-    """(t, w) -> (..., size), through layers of few units: a matrix of all pairs of weights would not fit.
+    """(t, x) -> (..., size), through layers of few units: a matrix of all pairs of weights would not fit.
 
     Xu, Chen, Li & Duvenaud 2022, section 3: the last layer starts at 0, so that training starts at the prior.
 
@@ -39,14 +39,14 @@ class DriftNetwork(nn.Module):
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
 
-    def forward(self, t: Tensor, w: Tensor) -> Tensor:
-        """t () or (..., 1), w (..., size)."""
-        time = t.to(w.dtype).expand(*w.shape[:-1], 1)
+    def forward(self, t: Tensor, x: Tensor) -> Tensor:
+        """t () or (..., 1), x (..., size): what weights have moved (see `WeightProcess`)."""
+        time = t.to(x.dtype).expand(*x.shape[:-1], 1)
         # Single rows times large matrices gain nothing by lower precision, and weights are kept in full.
-        with torch.autocast(w.device.type, enabled=False):
+        with torch.autocast(x.device.type, enabled=False):
             for k, layer in enumerate(self.layers):
-                w = layer(torch.cat([w if k == 0 else softplus(w), time], dim=-1))
-        return w
+                x = layer(torch.cat([x if k == 0 else softplus(x), time], dim=-1))
+        return x
 
 
 def _linear(inputs: int, outputs: int, rank: int | None) -> nn.Module:

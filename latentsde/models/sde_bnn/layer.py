@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ...brownian import derive_seed, standard_normal
+from ...brownian import VirtualBrownianTree, derive_seed, standard_normal
 from ...errors import InputError
 from ...memory import check_room
-from ...solvers import Stats, solve
+from ...solvers import METHODS, Stats, solve
 from .depth import Depth
 from .drift import DriftNetwork
-from .process import Network, WeightProcess
+from .process import Network, NoisyNetwork, WeightProcess
 from .weights import FlatModule, laid_out
 
 # Labels of the streams that are drawn from one seed.
@@ -31,7 +31,8 @@ class Passed(NamedTuple):
 
     Attributes:
         h: (samples · batch, ...) the activations at time 1.
-        kl: (samples,) an estimate of KL(q || p) of the layer's weights.
+        kl: (samples,) an estimate of KL(q || p) of the layer's weights; NaN under a tolerance, where it would
+            take a second solve.
         stats: of the solve.
     """
 
@@ -95,12 +96,14 @@ class SDEBNN(nn.Module):
         self.start_log_std = nn.Parameter(log_std) if initial == "normal" else None
         self.drift = None if hidden is None else DriftNetwork(self.block.count, hidden, rank)
         self.depth.check(self._weights())
+        self._fits: set[tuple[int, Depth]] = set()
 
     def forward(self, h: Tensor, *, seed: int, samples: int = 1, depth: Depth | None = None) -> Passed:
         """h (samples · batch, ...), the batch of sample 0 first, to the same at time 1.
 
         The weights of a sample are a function of (seed, sample): sample 0 is the same however many there are,
-        and all of a batch see the same weights.
+        and all of a batch see the same weights. In evaluation mode (`eval()`) their noise is one path for
+        every `depth`; in training it is drawn for the steps at hand, which takes less time.
         """
         if samples < 1 or len(h) % samples:
             raise InputError(f"{len(h)} inputs cannot be shared among {samples} samples of the weights")
@@ -110,24 +113,34 @@ class SDEBNN(nn.Module):
             depth.check(self._weights())
         self._check_room(samples, depth)
         w, kl = self._begin(samples, derive_seed(seed, _START))
-        network = Network(self._weights(), self.block, sticking_the_landing=self.sticking_the_landing)
-        state = (w, laid_out(h, self.block).unflatten(0, (samples, -1)))
-        solution = solve(network, state, [0.0, 1.0], seed=derive_seed(seed, _PATH), **depth.options())
-        assert solution.functional is not None
-        return Passed(solution.ys[1][-1].flatten(0, 1), kl + solution.functional[-1], solution.stats)
+        weights, state = self._weights(), (w, laid_out(h, self.block).unflatten(0, (samples, -1)))
+        network: Network | NoisyNetwork = NoisyNetwork(weights, self.block)
+        if depth.tolerance is None:
+            network = Network(weights, self.block, sticking_the_landing=self.sticking_the_landing)
+        noise: dict[str, Any] = {"seed": derive_seed(seed, _PATH)}
+        if not self.training:
+            area = None if METHODS[depth.method].levy_area is None else "space-time"
+            tree = VirtualBrownianTree(
+                0.0, 1.0, w.shape, seed=noise["seed"], levy_area=area, dtype=w.dtype, device=w.device
+            )
+            noise = {"path": (tree, None)}
+        solution = solve(network, state, [0.0, 1.0], **noise, **depth.options())
+        path_kl = kl.new_full((), math.nan) if solution.functional is None else solution.functional[-1]
+        return Passed(solution.ys[1][-1].flatten(0, 1), kl + path_kl, solution.stats)
 
     def _weights(self) -> WeightProcess:
         return WeightProcess(self.drift, self.sigma, self.prior, self.start, self.unit)
 
     def _check_room(self, samples: int, depth: Depth) -> None:
-        """The weights alone must fit: a state and its noise, at every step where all are kept."""
-        if self.start.device.type != "cpu":
+        """The weights alone must fit: a state and its noise, at every step where all are kept. Asked once."""
+        if self.start.device.type != "cpu" or (samples, depth) in self._fits:
             return
         kept = depth.steps if depth.adjoint == "direct" and torch.is_grad_enabled() else 1
         needed = 2 * kept * samples * self.block.count * self.start.element_size()
         what = f"{samples:,} samples of {self.block.count:,} weights"
         remedy = "take fewer samples, a smaller block, or adjoint='reversible' with method='reversible_heun'"
         check_room(needed, what if kept == 1 else f"{what} at {kept} steps", remedy)
+        self._fits.add((samples, depth))
 
     def _begin(self, samples: int, seed: int) -> tuple[Tensor, Tensor]:
         """Weights (samples, count) at time 0, and their KL (samples,)."""

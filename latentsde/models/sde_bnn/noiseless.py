@@ -35,12 +35,14 @@ class ODENet(nn.Module):
         return out.to(h.dtype)  # under autocast it may be another
 
     def forward(self, h: Tensor, *, seed: int = 0, samples: int = 1, depth: Depth | None = None) -> Passed:
-        solution = solve(self, laid_out(h, self.block), [0.0, 1.0], **(depth or self.depth).options())
+        depth = depth or self.depth
+        depth.check(self)
+        solution = solve(self, laid_out(h, self.block), [0.0, 1.0], **depth.options())
         return Passed(solution.ys[-1], h.new_zeros(samples), solution.stats)
 
 
 class HyperODENet(nn.Module):
-    """A block whose weights follow dw = f_p + f_θ, without noise. Arguments as `SDEBNN`'s."""
+    """A block whose weights follow the posterior's drift of an `SDEBNN` without noise; arguments as there."""
 
     def __init__(
         self,
@@ -67,5 +69,7 @@ class HyperODENet(nn.Module):
     def forward(self, h: Tensor, *, seed: int = 0, samples: int = 1, depth: Depth | None = None) -> Passed:
         ode = self._equation()
         state = (self.start.unsqueeze(0), laid_out(h, self.block).unsqueeze(0))
-        solution = solve(ode, state, [0.0, 1.0], **(depth or self.depth).options())
+        depth = depth or self.depth
+        depth.check(ode)
+        solution = solve(ode, state, [0.0, 1.0], **depth.options())
         return Passed(solution.ys[1][-1].squeeze(0), h.new_zeros(samples), solution.stats)

@@ -61,25 +61,37 @@ class WeightProcess:
         return -w if self.prior == "ornstein-uhlenbeck" else torch.zeros_like(w)
 
 
-class Network:
-    """(w, h) as one state, its `functional` the path KL of w.
+class NoiselessNetwork:
+    """(w, h) with the posterior's drift and no noise: an ODE."""
 
-    The KL is of the weights alone, so that sticking the landing, which evaluates the posterior's drift once
-    more, leaves the activations' alone.
-    """
-
-    noise_type, sde_type, additive = "diagonal", "ito", True
-
-    def __init__(self, weights: WeightProcess, module: FlatModule, *, sticking_the_landing: bool) -> None:
-        self.weights = PathKL(weights, sticking_the_landing=sticking_the_landing)
+    def __init__(self, weights: WeightProcess, module: FlatModule) -> None:
+        self.weights: Any = weights
         self.module = module
 
     def f(self, t: Tensor, y: Any) -> tuple[Tensor, Tensor]:
         w, h = y
         return self.weights.f(t, w), self.module(t, w, h)
 
+
+class NoisyNetwork(NoiselessNetwork):
+    """(w, h) as one state, with noise in w alone."""
+
+    noise_type, sde_type, additive = "diagonal", "ito", True
+
     def g(self, t: Tensor, y: Any) -> tuple[Tensor, None]:
         return self.weights.g(t, y[0]), None
+
+
+class Network(NoisyNetwork):
+    """With the path KL of w as its `functional`.
+
+    The KL is of the weights alone, so that sticking the landing, which evaluates the posterior's drift once
+    more, leaves the activations' alone.
+    """
+
+    def __init__(self, weights: WeightProcess, module: FlatModule, *, sticking_the_landing: bool) -> None:
+        super().__init__(weights, module)
+        self.weights = PathKL(weights, sticking_the_landing=sticking_the_landing)
 
     def watch(self, t: Tensor, y: Any) -> None:
         self.weights.watch(t, y[0])
@@ -90,15 +102,5 @@ class Network:
     def functional(self, t: Tensor, y: Any, h: Any, dW: Any, *fields: Tensor) -> Tensor:
         """(samples,) over one step."""
         length = h[0] if isinstance(h, tuple) else h
-        return self.weights.functional(t, y[0], length, dW[0], *fields)
-
-
-class NoiselessNetwork:
-    """(w, h) with dw = f_p + f_θ and no noise: an ODE."""
-
-    def __init__(self, weights: WeightProcess, module: FlatModule) -> None:
-        self.weights, self.module = weights, module
-
-    def f(self, t: Tensor, y: Any) -> tuple[Tensor, Tensor]:
-        w, h = y
-        return self.weights.f(t, w), self.module(t, w, h)
+        kl: Tensor = self.weights.functional(t, y[0], length, dW[0], *fields)
+        return kl

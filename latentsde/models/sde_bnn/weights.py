@@ -25,8 +25,6 @@ class FlatParameters(nn.Module):
             has nothing to learn.
     """
 
-    initial: Tensor
-
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         for part in module.modules():
@@ -47,7 +45,7 @@ class FlatParameters(nn.Module):
         self._sizes = [math.prod(shape) for shape in self._shapes]
         self.count = sum(self._sizes)
         flat = torch.cat([parameter.detach().flatten() for parameter in named.values()])
-        self.register_buffer("initial", flat, persistent=False)
+        self.initial = flat  # for whoever makes the parameters; no buffer, as it is of no use afterwards
         self.skeleton = copy.deepcopy(module)
         for names in self._names:
             for name in names:
@@ -107,10 +105,12 @@ def laid_out(h: Tensor, block: nn.Module) -> Tensor:
 
 
 def _without_parameter(owner: nn.Module, name: str) -> None:
-    """Leave in a parameter's place a buffer that takes no room and is not saved."""
+    """Leave in a parameter's place an empty buffer that is not saved: a module that is evaluated without
+    weights fails.
+    """
     parameter = getattr(owner, name)
     delattr(owner, name)
-    owner.register_buffer(name, parameter.new_zeros(()).expand(parameter.shape), persistent=False)
+    owner.register_buffer(name, parameter.new_zeros(0), persistent=False)
 
 
 def takes_time(module: nn.Module) -> bool:

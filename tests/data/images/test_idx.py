@@ -90,6 +90,7 @@ GOOD = idx(np.arange(6, dtype=np.uint8).reshape(2, 3))
         (b"PK\x03\x04rest", "begins with the bytes 50 4b 03 04"),
         (b"\0\0\x0a" + GOOD[3:], "begins with the bytes 00 00 0a 02"),
         (b"\0\0\x08\0\1", "begins with the bytes 00 00 08 00"),
+        (b"\0\0\x08\x64" + b"\0\0\0\1" * 100 + b"\0", "begins with the bytes 00 00 08 64"),
         (GOOD[:9], "ends within its header of 12 bytes"),
         (GOOD[:-1], "has 17 bytes, by its header it has 18 (shape (2, 3))"),
         (GOOD + b"\0", "has 19 bytes, by its header it has 18"),

@@ -10,6 +10,7 @@ from torch import nn
 from torch.distributions import Normal, kl_divergence
 from torch.nn.functional import conv2d, conv_transpose2d
 
+from latentsde.errors import InputError
 from latentsde.models.classifiers import Averaged, ClassifierConfig, build
 from latentsde.models.classifiers.blocks import ConcatSquash
 from latentsde.models.classifiers.resnet import ResidualBlock, ResNet
@@ -42,6 +43,19 @@ def test_mean_field_has_a_normal_for_every_weight_and_their_kl() -> None:
     with torch.no_grad():
         field.log_std.fill_(-30.0)
     torch.testing.assert_close(field(x, seed=1).output[0], inner(x))
+
+
+def test_a_mean_field_of_solved_blocks_takes_no_adjoint_that_evaluates_them_again() -> None:
+    with pytest.raises(InputError, match="mean-field-odenet needs adjoint 'direct'"):
+        replace(CONFIG, model="mean-field-odenet", depth=Depth(2, adjoint="checkpointed"))
+    # Of those that pass, every weight has a gradient.
+    made = network("mean-field-odenet")
+    made(IMAGES, seed=0).output.square().sum().backward()
+    assert isinstance(made, MeanField) and made.mean.grad is not None
+    block = made.flat.named(made.mean.grad)
+    assert all(gradient.any() for name, gradient in block.items() if "convolution.weight" in name)
+    with pytest.raises(RuntimeError):
+        made.flat.skeleton(IMAGES)  # without weights it is no network
 
 
 @pytest.mark.parametrize("model", ["mean-field-resnet32", "resnet32", "deep-ensemble", "mc-dropout"])

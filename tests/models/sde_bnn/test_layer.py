@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from latentsde.errors import InputError
-from latentsde.models.sde_bnn import SDEBNN, Depth, HyperODENet, ODENet
+from latentsde.models.sde_bnn import SDEBNN, Depth, HyperODENet, ODENet, weights
 
 from .blocks import Clock, TimedConvolution, TimedMLP
 
@@ -204,6 +204,37 @@ def test_calls_that_do_not_fit_are_refused() -> None:
         Depth(tolerance=0.0)
 
 
+def test_in_evaluation_a_sample_has_one_path_whatever_solves_it() -> None:
+    layer = SDEBNN(TimedMLP(), sigma=0.5).eval()
+    away_from_the_prior(layer)
+    with torch.no_grad():
+        fine = layer(INPUT, seed=3, depth=Depth(400)).h
+        coarse, adaptive, other = (
+            layer(INPUT, seed=seed, depth=depth).h
+            for seed, depth in ((3, Depth(50)), (3, Depth(method="heun", tolerance=1e-2)), (4, Depth(400)))
+        )
+        areas = layer(INPUT, seed=3, depth=Depth(50, "shark")).h
+    apart = (other - fine).norm()
+    assert apart > 0.1
+    assert all((h - fine).norm() < 0.1 * apart for h in (coarse, adaptive, areas))
+
+
+def test_samples_of_a_convolution_are_the_same_one_by_one_and_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One by one on a CPU, by vmap elsewhere."""
+    layer = SDEBNN(TimedConvolution(), sigma=0.5)
+    x = torch.randn(6, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    found = []
+    for convolves in (True, False):
+        monkeypatch.setattr(weights, "convolves", lambda block, told=convolves: told)
+        layer.zero_grad()
+        passed = layer(x, seed=0, samples=3)
+        (passed.h.square().mean() + passed.kl.mean()).backward()
+        found.append((passed.h, layer.start.grad.clone()))  # type: ignore[union-attr]
+    torch.testing.assert_close(found[0], found[1])
+
+
 def test_the_tolerance_is_a_dial_of_cost_and_error() -> None:
     layer = SDEBNN(TimedMLP(), sigma=0.3)
     away_from_the_prior(layer)
@@ -215,6 +246,7 @@ def test_the_tolerance_is_a_dial_of_cost_and_error() -> None:
     assert found[0].stats.drift_evaluations < found[1].stats.drift_evaluations / 4
     errors = [float((passed.h - fine.h).abs().max()) for passed in found]
     assert errors[0] > 4.0 * errors[1] > 0.0
+    assert fine.kl.isnan().all()
 
 
 def test_parameters_that_ask_for_no_gradient_stay_as_they_are() -> None:
