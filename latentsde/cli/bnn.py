@@ -97,10 +97,10 @@ def train(
     ] = 32,
     sigma: Annotated[
         float, typer.Option("--sigma", parser=positive, metavar="FLOAT", help="Diffusion of the weights.")
-    ] = 0.1,
+    ] = 0.01,
     prior: Annotated[
         str, typer.Option("--prior", metavar="ornstein-uhlenbeck|brownian", help="Of the weights' path.")
-    ] = "ornstein-uhlenbeck",
+    ] = "brownian",
     hidden: Annotated[
         str, typer.Option("--hidden", parser=_numbers, metavar="2-64-2", help="Layers of the weights' drift.")
     ] = "2-64-2",
@@ -128,7 +128,7 @@ def train(
     ] = "point",
     depth_steps: Annotated[
         int, typer.Option("--depth-steps", parser=whole(1, 10_000), metavar="INT", help="Of the solver.")
-    ] = 20,
+    ] = 6,
     method: Annotated[str, typer.Option("--method", metavar="METHOD", help="Of the solver.")] = "euler",
     adjoint: Annotated[
         str,

@@ -29,7 +29,8 @@ NAMES = (
 
 @dataclass(frozen=True)
 class ClassifierConfig:
-    """Raises `InputError` for a value out of range.
+    """Raises `InputError` for a value out of range. Noise, prior and depth are by default those of
+    docs/results/sde-bnn.md, not the paper's.
 
     Attributes:
         model: one of NAMES.
@@ -57,14 +58,14 @@ class ClassifierConfig:
     reduce: int = 1
     augment: int = 4
     width: int = 32
-    sigma: float = 0.1
-    prior: str = "ornstein-uhlenbeck"
+    sigma: float = 0.01
+    prior: str = "brownian"
     hidden: tuple[int, ...] = (2, 64, 2)
     rank: int | None = None
     unit: float | None = None
     initial: str = "point"
     sticking_the_landing: bool = True
-    depth: Depth = field(default_factory=Depth)
+    depth: Depth = field(default_factory=lambda: Depth(6))
     members: int = 5
     dropout: float = 0.1
     widths: tuple[int, ...] = (16, 32, 64)
