@@ -1,15 +1,17 @@
-"""The dials of a trained SDE-BNN at test time: the solver's tolerance, and the number of weight samples.
+"""The dials of a trained SDE-BNN at test time: the solver's tolerance or steps, and the samples of weights.
 
     python -m experiments.sde_bnn_dial --run runs/mnist/runs/sde-bnn --root DATA --out runs/sde_bnn_dial
 
-Neither needs training again. For adaptive steps of several tolerances (Heun), and for several numbers of
-samples at the steps of training: error, NLL and calibration error of the test images against evaluations of
-the blocks and seconds (the talk's figures; Xu, Chen, Li & Duvenaud 2022, section 5.3).
+None needs training again. For adaptive steps of several tolerances (Heun), for several numbers of steps by the
+method of training, and for several numbers of samples at the steps of training: error, NLL and calibration
+error of the test images against evaluations of the blocks and seconds (the talk's figures; Xu, Chen, Li &
+Duvenaud 2022, section 5.3). The weights of a sample are the same path at every setting.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,8 @@ from latentsde.models.classifiers import load_classifier
 from latentsde.models.sde_bnn import Depth
 from latentsde.plotting.style import MODEL, REFERENCE, grid, legend, style
 
-TOLERANCES = (1.0, 0.3, 0.1, 0.03, 0.01)
+TOLERANCES = (100.0, 10.0, 1.0, 0.1, 0.01)
+STEPS = (1, 2, 3, 6, 12, 24)
 SAMPLES = (1, 2, 4, 8, 16)
 NAME = "sde_bnn_dial"
 
@@ -37,16 +40,20 @@ def measured(run: Path, root: Path, images: int, samples: int) -> dict[str, Any]
         raise SystemExit(f"{run} is of {config.model}, which has no depth to solve")
     _, test = read_images(content["data"], root)
     shown = test.select(torch.arange(min(images, len(test))))
-    rows: dict[str, Any] = {"tolerance": [], "samples": [], "images": len(shown), "note": test.note}
-    for tolerance in TOLERANCES:
-        depth = Depth(method="heun", tolerance=tolerance)
-        found = dial_row(predict_images(network, shown, samples=samples, depth=depth), shown.labels)
-        rows["tolerance"].append({"tolerance": tolerance, **found})
-    found = dial_row(predict_images(network, shown, samples=samples), shown.labels)
-    rows["trained"] = {"steps": config.depth.steps, **found}
-    for count in SAMPLES:
-        found = dial_row(predict_images(network, shown, samples=count), shown.labels)
-        rows["samples"].append(found)
+    trained = config.depth
+
+    def found(count: int, depth: Depth | None = None) -> dict[str, Any]:
+        return dial_row(predict_images(network, shown, samples=count, depth=depth), shown.labels)
+
+    rows: dict[str, Any] = {"images": len(shown), "note": test.note, "steps_of_training": trained.steps}
+    rows["tolerance"] = [
+        {"tolerance": tolerance, **found(samples, Depth(method="heun", tolerance=tolerance))}
+        for tolerance in TOLERANCES
+    ]
+    rows["steps"] = [
+        {"steps": steps, **found(samples, replace(trained, steps=steps, tolerance=None))} for steps in STEPS
+    ]
+    rows["samples"] = [found(count) for count in SAMPLES]
     return rows
 
 
@@ -63,33 +70,39 @@ def table(rows: dict[str, Any]) -> list[str]:
         "|---|---|---|---|---|---|---|",
     ]
     lines += [f"| tolerance {row['tolerance']:g} | {cells(row)} |" for row in rows["tolerance"]]
-    lines.append(f"| {rows['trained']['steps']} steps, as in training | {cells(rows['trained'])} |")
+    lines += [f"| steps: {row['steps']} | {cells(row)} |" for row in rows["steps"]]
     lines += [f"| samples | {cells(row)} |" for row in rows["samples"]]
     note = f" {rows['note']}." if rows["note"] else ""
-    return [*lines, "", f"{rows['images']:,} test images.{note}"]
+    return [
+        *lines,
+        "",
+        f"{rows['images']:,} test images; trained with {rows['steps_of_training']} steps.{note}",
+    ]
 
 
 def draw(rows: dict[str, Any]) -> Figure:
     """Error against evaluations by tolerance, and against samples."""
     with style():
         figure, axes = grid(1, 2, width=3.2, height=2.4)
-        panels = (
-            ("tolerance", "evaluations", "evaluations of the blocks"),
-            ("samples", "samples", "samples"),
-        )
-        for ax, (dial, key, label) in zip(axes[0], panels, strict=True):
+        lines: dict[str, Any] = {}
+        dials = ((0, "tolerance", "o-"), (0, "steps", "s:"), (1, "samples", "o-"))
+        for column, dial, look in dials:
+            ax, key = axes[0, column], "samples" if dial == "samples" else "evaluations"
             x = np.array([row[key] for row in rows[dial]])
             error = np.array([100.0 * (1.0 - row["accuracy"]) for row in rows[dial]])
             calibration = np.array([100.0 * row["ece"] for row in rows[dial]])
-            (first,) = ax.plot(x, error, "o-", color=MODEL, ms=3, lw=1.0)
-            (second,) = ax.plot(x, calibration, "o-", color=REFERENCE, ms=3, lw=1.0)
+            by = {"tolerance": ", by tolerance", "steps": ", by equal steps", "samples": ""}[dial]
+            for what, y, color in (("error", error, MODEL), ("calibration error", calibration, REFERENCE)):
+                (line,) = ax.plot(x, y, look, color=color, ms=3, lw=1.0)
+                if by:
+                    lines[what + by] = line
             ax.set_xscale("log")
             ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
             ax.xaxis.set_minor_formatter(lambda value, _: "")
-            ax.set_xlabel(label)
+            ax.set_xlabel("samples of the weights" if column else "evaluations of the blocks")
             ax.set_ylim(bottom=0.0)
         axes[0, 0].set_ylabel("%")
-        legend(figure, {"error": first, "calibration error": second})
+        legend(figure, lines)
     return figure
 
 
@@ -100,7 +113,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--images", type=int, default=2000)
-    parser.add_argument("--samples", type=int, default=4, help="for the tolerances")
+    parser.add_argument("--samples", type=int, default=4, help="for tolerances and steps")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--page", type=Path)
     asked = parser.parse_args()

@@ -86,6 +86,7 @@ def test_images_are_compared_in_one_table_over_several_calls(
     for module in (sde_bnn_dial, sde_bnn_corruption):
         monkeypatch.setattr(module, "read_images", lambda name, root: (images(60), images(30)))
     monkeypatch.setattr(sde_bnn_dial, "TOLERANCES", (0.5,))
+    monkeypatch.setattr(sde_bnn_dial, "STEPS", (1, 2))
     runs, common = tmp_path / "out" / "runs", ["--root", str(tmp_path), "--out", str(tmp_path / "more")]
     monkeypatch.setattr(sys, "argv", ["sde_bnn_dial", "--run", str(runs / "sde-bnn"), *common])
     sde_bnn_dial.main()
