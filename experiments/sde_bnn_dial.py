@@ -2,10 +2,10 @@
 
     python -m experiments.sde_bnn_dial --run runs/mnist/runs/sde-bnn --root DATA --out runs/sde_bnn_dial
 
-None needs training again. For adaptive steps of several tolerances (Heun), for several numbers of steps by the
-method of training, and for several numbers of samples at the steps of training: error, NLL and calibration
-error of the test images against evaluations of the blocks and seconds (the talk's figures; Xu, Chen, Li &
-Duvenaud 2022, section 5.3). The weights of a sample are the same path at every setting.
+None needs training again. For adaptive steps of several tolerances (Heun), for several numbers of steps by
+the method of training, and for several numbers of samples at the steps of training: error, NLL and
+calibration error of the test images against evaluations of the blocks and seconds (the talk's figures; Xu,
+Chen, Li & Duvenaud 2022, section 5.3). The weights of a sample are the same path at every setting.
 """
 
 from __future__ import annotations
