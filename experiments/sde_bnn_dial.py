@@ -81,7 +81,7 @@ def table(rows: dict[str, Any]) -> list[str]:
 
 
 def draw(rows: dict[str, Any]) -> Figure:
-    """Error against evaluations by tolerance, and against samples."""
+    """Error and calibration error against evaluations, by tolerance and by steps, and against samples."""
     with style():
         figure, axes = grid(1, 2, width=3.2, height=2.4)
         lines: dict[str, Any] = {}
@@ -100,7 +100,10 @@ def draw(rows: dict[str, Any]) -> Figure:
             ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
             ax.xaxis.set_minor_formatter(lambda value, _: "")
             ax.set_xlabel("samples of the weights" if column else "evaluations of the blocks")
-            ax.set_ylim(bottom=0.0)
+        # One step of the solver is many times as wrong as two.
+        axes[0, 0].set_yscale("log")
+        axes[0, 0].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes[0, 1].set_ylim(bottom=0.0)
         axes[0, 0].set_ylabel("%")
         legend(figure, lines)
     return figure

@@ -192,7 +192,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--root", type=Path, required=True)
-    parser.add_argument("--models", nargs="+", default=["sde-bnn"], choices=NAMES)
+    parser.add_argument(
+        "--models", nargs="*", default=["sde-bnn"], choices=NAMES, help="none: only the table"
+    )
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--page", type=Path)
