@@ -17,13 +17,14 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "latentsde"
 
 # What each room of the house may import from the others. Rooms of one floor do not know each other.
-LEAVES = {"errors", "files", "memory", "version"}
+LEAVES = {"devices", "errors", "files", "memory", "version"}
 SOLVING = {"brownian", "solvers"}
 CORE = SOLVING | {"girsanov", "sdes"}
 MODELLING = CORE | {"nn", "models", "diffusion", "data"} | LEAVES
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "files": set(),
+    "devices": {"errors"},
     "memory": {"errors"},
     "version": set(),
     "brownian": set(),  # useful alone, so without even the leaves
@@ -50,6 +51,7 @@ ROOMS["experiments"] = EVERYTHING
 LIGHT = {
     "errors": set[str](),
     "files": set[str](),
+    "devices": {"torch"},
     "memory": set[str](),
     "version": set[str](),
     "brownian": {"torch", "triton"},
