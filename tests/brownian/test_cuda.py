@@ -347,16 +347,14 @@ def test_a_cell_is_its_normals_and_runs_add_up(triton: Interpreted) -> None:
     assert not w[4].any() and not h[4].any()
 
 
-@pytest.mark.parametrize(("levy_area", "dtype"), [(None, torch.float32), ("space-time", torch.float64)])
-def test_paths_ask_the_kernels_for_what_they_would_ask_the_cpp_ones(
-    cpp: ModuleType, levy_area: str | None, dtype: torch.dtype
-) -> None:
-    expected = increments_of_paths(levy_area, dtype)
+def test_paths_ask_the_kernels_for_what_they_would_ask_the_cpp_ones(cpp: ModuleType) -> None:
     with process(TRITON_INTERPRET="1") as pool:
-        found = pool.submit(increments_of_paths, levy_area, dtype).result()
-    assert len(found) == len(expected) == (4 if levy_area is None else 8)
-    for ours, theirs in zip(found, expected, strict=True):
-        assert (ours == theirs).all()
+        for levy_area, dtype in ((None, torch.float32), ("space-time", torch.float64)):
+            expected = increments_of_paths(levy_area, dtype)
+            found = pool.submit(increments_of_paths, levy_area, dtype).result()
+            assert len(found) == len(expected) == (4 if levy_area is None else 8)
+            for ours, theirs in zip(found, expected, strict=True):
+                assert (ours == theirs).all()
 
 
 def test_nothing_asked_is_nothing_answered(triton: Interpreted) -> None:

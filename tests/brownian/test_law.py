@@ -188,6 +188,11 @@ def wrong_bridge(r: Tensor, w: Tensor, h: Tensor, first: Tensor, second: Tensor)
 RIGHT_MIDPOINT, RIGHT_BRIDGE = descent.midpoint, descent.bridge
 
 
+# What is made wrong is the implementation in PyTorch.
+in_pytorch = pytest.mark.parametrize("implementation", ["PyTorch"], indirect=True)
+
+
+@in_pytorch
 @pytest.mark.parametrize("wrong", [wrong_midpoint, wrong_share])
 def test_a_wrong_midpoint_is_seen(wrong: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "cpu", lambda: None)
@@ -195,12 +200,14 @@ def test_a_wrong_midpoint_is_seen(wrong: object, monkeypatch: pytest.MonkeyPatch
     assert worst_bridge_figure() > BRIDGE_BOUND
 
 
+@in_pytorch
 def test_a_wrong_leaf_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "cpu", lambda: None)
     monkeypatch.setattr(descent, "bridge", wrong_bridge)
     assert worst_leaf_figure() > LEAF_BOUND
 
 
+@in_pytorch
 def test_a_straight_line_inside_leaves_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "cpu", lambda: None)
     monkeypatch.setattr(descent, "bridge", lambda r, w, h, first, second: (r * w, 0.0 * h))

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from latentsde.benchmarks.adjoint_memory import growth as module
-from latentsde.benchmarks.adjoint_memory import table
+from latentsde.benchmarks.adjoint_memory import process, table
 from latentsde.benchmarks.adjoint_memory.contenders import BY_NAME, CONTENDERS, Contender
 from latentsde.benchmarks.adjoint_memory.figure import spread
 from latentsde.benchmarks.adjoint_memory.growth import Growth, Point, SolveFailed, grow, in_a_process
@@ -101,9 +101,12 @@ def test_a_line_has_the_peaks_their_growth_and_the_verdict() -> None:
 
 
 @pytest.mark.parametrize("contender", CONTENDERS, ids=lambda contender: contender.name)
-def test_every_contender_has_memory_and_time(contender: Contender) -> None:
+def test_every_contender_has_memory_and_time(contender: Contender, monkeypatch: pytest.MonkeyPatch) -> None:
     if absent := contender.missing():
         pytest.skip(absent)
+    monkeypatch.setattr(
+        process, "_WATCHED", 12
+    )  # a peak of so few steps may be missed: its size is not looked at
     mb, seconds = carry_out(Solve(contender.name, "4x2x3", 6, 1))
     assert mb >= 0.0 and seconds > 0.0
 
