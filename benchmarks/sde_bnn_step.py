@@ -15,14 +15,16 @@ import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torchdiffeq import odeint
 
-from experiments.results import insert
+from experiments.results import circumstances, insert
 from latentsde.benchmarks.machine import describe, versions
+from latentsde.files import write_json
 from latentsde.models.classifiers.blocks import ConvolutionBlock
 from latentsde.models.sde_bnn import SDEBNN, Depth, ODENet
 
@@ -53,6 +55,7 @@ def main() -> None:
         "median (quartiles) | latentsde's ODENet |",
         "|---|---|---|---|---|---|---|---|",
     ]
+    rows: list[dict[str, Any]] = []
     for channels, width, pixels, batch in SIZES:
         torch.manual_seed(0)
         block = ConvolutionBlock(channels, width)
@@ -85,6 +88,9 @@ def main() -> None:
             f"{1e3 * np.median(timed[:, 0]):.0f} | {median[0]:.2f} ({low[0]:.2f} to {high[0]:.2f}) | "
             f"{median[1]:.2f} |"
         )
+        size = {"channels": channels, "width": width, "pixels": pixels, "batch": batch}
+        names = ("torchdiffeq", "sde_bnn", "odenet")
+        rows.append(size | {"seconds": dict(zip(names, timed.T.round(5).tolist(), strict=True))})
         print(lines[-1], flush=True)
         met = "met" if median[0] <= BAR else "missed"
         print(f"bar {BAR}: {met}")
@@ -95,6 +101,8 @@ def main() -> None:
     ]
     if options.page:
         insert("\n".join(lines), options.page, "sde_bnn_step")
+        how = circumstances() | {"threads": options.threads, "steps": steps, "rounds": options.rounds}
+        write_json(options.page.with_name("sde_bnn_step.json"), how | {"sizes": rows})
 
 
 if __name__ == "__main__":

@@ -239,14 +239,16 @@ def table(plan: Plan, results: list[dict[str, Any]]) -> list[str]:
         "| the same of the mean of z0 |"
     ]
     lines.append("|---" * (len(ESTIMATORS) + 4) + "|")
-    for number, result in enumerate(results):
+    for result in results:
         for iteration, row in zip(plan.iterations, result["variances"], strict=True):
             cells = " | ".join(f"{row[name]['drift']:.3g}" for name in ESTIMATORS)
             ratio = {
                 part: row["Monte Carlo"][part] / max(row["sticking the landing"][part], 1e-300)
                 for part in ("drift", "mean")
             }
-            lines.append(f"| {number} | {iteration} | {cells} | {ratio['drift']:.1f} | {ratio['mean']:.1f} |")
+            lines.append(
+                f"| {result['seed']} | {iteration} | {cells} | {ratio['drift']:.1f} | {ratio['mean']:.1f} |"
+            )
     gaps = ", ".join(f"{result['gap']:.2f}" for result in results)
     last = [result["variances"][-1] for result in results]
     met = all(row["Monte Carlo"]["drift"] >= 10.0 * row["sticking the landing"]["drift"] for row in last)

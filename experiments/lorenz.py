@@ -169,18 +169,18 @@ def table(plan: Plan, results: list[dict[str, Any]]) -> list[str]:
 
     lines = [f"| KL of the law at t = | {' | '.join(map(str, AT))} |", "|---" * (1 + len(AT)) + "|"]
     lines += [f"| {name}, published | {cells(values)} |" for name, values in PUBLISHED.items()]
-    for number, row in enumerate(results):
-        lines.append(f"| prior of seed {number}: KL(true, prior) | {cells(row['kl'])} |")
+    for row in results:
+        lines.append(f"| prior of seed {row['seed']}: KL(true, prior) | {cells(row['kl'])} |")
         lines.append(f"| KL(prior, true) | {cells(row['kl_backwards'])} |")
     lines.append(f"| true against true, the floor | {cells(results[0]['floor'])} |")
     met = all(ours <= bar for row in results for ours, bar in zip(row["kl"], BAR, strict=True))
     lines += ["", f"At or under the published latent SDE at every time: {'yes' if met else 'no'}."]
-    for number, row in enumerate(results):
+    for row in results:
         ratios = ", ".join(f"{value:.2f}" for value in row["roughness"])
         good = all(ROUGHNESS_BAR[0] <= value <= ROUGHNESS_BAR[1] for value in row["roughness"])
         lines.append(
-            f"Seed {number}: quadratic variation of posterior paths over the attractor's (x, y, z) {ratios}, "
-            f"bar .8 to 1.25 {'met' if good else 'missed'}; trained for {row['seconds']:.0f} s."
+            f"Seed {row['seed']}: quadratic variation of posterior paths over the attractor's (x, y, z) "
+            f"{ratios}, bar .8 to 1.25 {'met' if good else 'missed'}; trained for {row['seconds']:.0f} s."
         )
     return lines
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -39,18 +40,31 @@ def deliver(
     The JSON has date, machine and versions besides; figures are made by one thread.
     """
     print("\n".join(lines))
-    circumstances = {
-        "experiment": name,
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "threads": 1,
-        "machine": describe(),
-        "versions": versions(),
-    }
-    content = circumstances | results
+    content = {"experiment": name, **circumstances(), **results}
     write_json(out / f"{name}.json", content)
     write_table(lines, figure, out, name)
     if page is not None:
         publish(lines, figure, content, page, name)
+
+
+def circumstances() -> dict[str, Any]:
+    """When, where and with what something is measured, by one thread."""
+    return {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "threads": 1,
+        "machine": describe(),
+        "versions": versions(),
+    }
+
+
+def commit() -> str | None:
+    """Of the code at hand, "-dirty" where that was changed since; None outside of a git repository."""
+    asked = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def lines_of_json(content: Any) -> str:
@@ -65,9 +79,14 @@ def _one_line(text: str) -> str:
 
 
 def insert(text: str, page: Path, name: str) -> None:
-    """The text between the marks of `name` in a page, at its end where there are none."""
+    """The text between the marks of `name` in a page, at its end where there are none.
+
+    Raises `ValueError` where the page has the first mark and not the second: where to end is not known.
+    """
     begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     before, mark, rest = (page.read_text(encoding="utf-8") if page.exists() else "").partition(begin)
+    if mark and end not in rest:
+        raise ValueError(f"{page} has {begin} without {end}; put that where the table ends")
     after = rest.partition(end)[2] if mark else "\n"
     whole = f"{before}{begin}\n{text}\n{end}{after}"
     write_whole(page, lambda file: file.write_text(whole, encoding="utf-8"))

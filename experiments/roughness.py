@@ -137,11 +137,11 @@ def table(plan: Plan, results: list[dict[str, Any]]) -> list[str]:
         "| gap, nats per observation |",
         "|---" * 5 + "|",
     ]
-    for number, row in enumerate(results):
+    for row in results:
         low, high = row["spread"]
         met = "met" if BAR[0] <= row["ratio"] <= BAR[1] else "missed"
         lines.append(
-            f"| {number} | {row['ratio']:.3f} | {low:.3f} to {high:.3f} | {met} "
+            f"| {row['seed']} | {row['ratio']:.3f} | {low:.3f} to {high:.3f} | {met} "
             f"| {row['gap']:.4f} ± {row['gap_error']:.4f} |"
         )
     ratios = np.array([row["ratio"] for row in results])

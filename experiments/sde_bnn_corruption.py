@@ -43,7 +43,7 @@ CHANGES: dict[str, tuple[Change, tuple[float, ...], str]] = {
 def measured(runs: Path, root: Path, images: int, samples: int) -> dict[str, Any]:
     """Scores of each finished run, by model, change and severity."""
     found: dict[str, Any] = {}
-    data, note, count = "", "", 0
+    data, test = "", None
     for name in NAMES:
         if not (runs / name).is_dir():
             continue
@@ -52,22 +52,23 @@ def measured(runs: Path, root: Path, images: int, samples: int) -> dict[str, Any
         except InputError as error:
             print(f"left out: {error}")
             continue
-        data = content["data"]
-        _, test = read_images(data, root)
-        note = test.note
-        shown = test.select(torch.arange(min(images, len(test))))
-        count = len(shown)
+        if content.get("data") != data or test is None:
+            if test is not None or "data" not in content:
+                raise SystemExit(f"{runs / name} is of other images than {data or 'those it names'}")
+            data = content["data"]
+            _, test = read_images(data, root)
+            test = test.select(torch.arange(min(images, len(test))))
         found[name] = {
             change: [
-                row(network, by(shown, severity) if severity else shown, severity, samples)
+                row(network, by(test, severity) if severity else test, severity, samples)
                 for severity in severities
             ]
             for change, (by, severities, _) in CHANGES.items()
         }
         print(f"{name}: done", flush=True)
-    if not found:
+    if test is None:
         raise SystemExit(f"{runs} holds no finished run of {', '.join(NAMES)}")
-    return {"data": data, "note": note, "images": count, "samples": samples, "models": found}
+    return {"data": data, "note": test.note, "images": len(test), "samples": samples, "models": found}
 
 
 def row(network: torch.nn.Module, images: LabelledImages, severity: float, samples: int) -> dict[str, Any]:

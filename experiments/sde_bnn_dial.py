@@ -20,6 +20,7 @@ import torch
 from matplotlib.figure import Figure
 
 from experiments.results import deliver
+from latentsde.benchmarks.machine import describe
 from latentsde.benchmarks.timing import torch_threads
 from latentsde.data.images import read_images
 from latentsde.evaluation.classifiers import dial_row, predict_images
@@ -36,6 +37,8 @@ NAME = "sde_bnn_dial"
 def measured(run: Path, root: Path, images: int, samples: int) -> dict[str, Any]:
     """The rows of both dials, on the first `images` of the test set."""
     network, config, content = load_classifier(run)
+    if "data" not in content:
+        raise SystemExit(f"{run / 'config.json'} does not name its images")
     if not config.has_depth:
         raise SystemExit(f"{run} is of {config.model}, which has no depth to solve")
     _, test = read_images(content["data"], root)
@@ -45,7 +48,14 @@ def measured(run: Path, root: Path, images: int, samples: int) -> dict[str, Any]
     def found(count: int, depth: Depth | None = None) -> dict[str, Any]:
         return dial_row(predict_images(network, shown, samples=count, depth=depth), shown.labels)
 
-    rows: dict[str, Any] = {"images": len(shown), "note": test.note, "steps_of_training": trained.steps}
+    rows: dict[str, Any] = {
+        "data": content["data"],
+        "note": test.note,
+        "model": config.model,
+        "training_seed": content["training"]["seed"],
+        "images": len(shown),
+        "steps_of_training": trained.steps,
+    }
     rows["tolerance"] = [
         {"tolerance": tolerance, **found(samples, Depth(method="heun", tolerance=tolerance))}
         for tolerance in TOLERANCES
@@ -76,7 +86,9 @@ def table(rows: dict[str, Any]) -> list[str]:
     return [
         *lines,
         "",
-        f"{rows['images']:,} test images; trained with {rows['steps_of_training']} steps.{note}",
+        f"The first {rows['images']:,} test images of {rows['data']}; {rows['model']} of seed "
+        f"{rows['training_seed']}, trained with {rows['steps_of_training']} steps.{note} "
+        f"{describe()['cpu']}, one thread.",
     ]
 
 

@@ -77,12 +77,12 @@ def table(plan: Plan, results: list[dict[str, Any]]) -> list[str]:
         "sticking the landing | plain / sticking |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for number, result in enumerate(results):
+    for result in results:
         for row in result["rows"]:
             cells = []
             for plain, sticking in zip(row["plain"], row["sticking"], strict=True):
                 cells += [f"{plain:.3g}", f"{sticking:.3g}", f"{plain / sticking:.2f}"]
-            lines.append(f"| {number} | {row['iteration']} | {' | '.join(cells)} |")
+            lines.append(f"| {result['seed']} | {row['iteration']} | {' | '.join(cells)} |")
     return lines
 
 

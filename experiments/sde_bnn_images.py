@@ -5,12 +5,12 @@
 
 DATA holds mnist/ or cifar10/ in any layout that `latentsde.data.images` reads. Each call trains what is not
 finished in --out (a run that was killed is gone on with), scores it on the test set and prints the table of
-all that is finished there, with the figure of learning curves. Steps are chosen for each model so that
-training takes about the same time; what it took is in the table.
+all that is finished there, with the figure of learning curves. Steps are given for each model, so that its
+training takes the time it is to have; what it took is in the table.
 
 A tenth of the training images is held out; the running average of the weights predicts, at the one of twelve
-points of training where the held-out NLL is best. Published figures are of Xu, Chen, Li & Duvenaud 2022:
-other networks, on a GPU and for hundreds of epochs.
+or thirteen points of training where the held-out NLL is best. Published figures are of Xu, Chen, Li &
+Duvenaud 2022: other networks, on a GPU and for hundreds of epochs.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.results import deliver
-from latentsde.benchmarks.machine import describe
+from experiments.results import circumstances, deliver
 from latentsde.benchmarks.timing import torch_threads
 from latentsde.data.images import LabelledImages, read_images
 from latentsde.errors import InputError
@@ -74,8 +73,8 @@ class Plan:
     reduce: int = 1
     augment: int = 4
     blocks: tuple[int, ...] = (1, 1)
-    sigma: float = 0.1
-    prior: str = "ornstein-uhlenbeck"
+    sigma: float = ClassifierConfig.sigma
+    prior: str = ClassifierConfig.prior
     hidden: tuple[int, ...] = (2, 64, 2)
     tempering: float = 1.0
     average: float = 0.995
@@ -103,6 +102,7 @@ def model_of(plan: Plan, name: str, images: LabelledImages) -> ClassifierConfig:
 
 def one(plan: Plan, name: str, steps: int, root: Path, out: Path) -> dict[str, Any]:
     """Train one model, going on from what `out` holds, and score it."""
+    made = circumstances()  # before, as the code may be another one afterwards
     everything, test = read_images(plan.data, root)
     train, validation = everything.split(len(everything) // 10, seed=plan.seed)
     training = ClassifierTrainingConfig(
@@ -114,7 +114,7 @@ def one(plan: Plan, name: str, steps: int, root: Path, out: Path) -> dict[str, A
         crop=plan.crop,
         flip=plan.flip,
         precision=plan.precision,
-        # Twelve points of the curve, each by a single sample of the weights.
+        # Each by a single sample of the weights.
         validate_every=max(1, steps // 12),
         validation_samples=1,
         seed=plan.seed,
@@ -133,6 +133,7 @@ def one(plan: Plan, name: str, steps: int, root: Path, out: Path) -> dict[str, A
     scores = predicted.scores(test.labels)
     result = {
         "model": name,
+        "made": made,
         "steps": steps,
         "best_step": fit.best_step,
         "seconds": round(fit.seconds, 1),
@@ -156,6 +157,7 @@ def curve(history: Path) -> list[list[float]]:
 
 def table(plan: Plan, results: list[dict[str, Any]]) -> list[str]:
     note = next((row["note"] for row in results if row["note"]), "")
+    others = sorted({row["ood_note"] for row in results})
     lines = [
         f"{'MNIST' if plan.data == 'mnist' else 'CIFAR-10'}{f' ({note})' if note else ''}",
         "",
@@ -173,7 +175,15 @@ def table(plan: Plan, results: list[dict[str, Any]]) -> list[str]:
             f"{row['seconds'] / 60:.0f} |"
         )
     numbers = ", ".join(f"{name} {value}" for name, value in asdict(plan).items())
-    return [*lines, "", f"Plan: {numbers}; one thread each, {describe()['cpu']}."]
+    made = [row["made"] for row in results]
+    days = sorted({one["date"][:10] for one in made})
+    machines = sorted({one["machine"]["cpu"] for one in made})
+    return [
+        *lines,
+        "",
+        f"OOD AUC: test images told from others by the entropy of their prediction, {'; '.join(others)}.",
+        f"Plan: {numbers}; one thread each, {', '.join(machines)}; {' to '.join({days[0]: 0, days[-1]: 0})}.",
+    ]
 
 
 def number(nll: float | None) -> str:

@@ -175,9 +175,9 @@ def table(plan: Plan, results: list[dict[str, Any]]) -> list[str]:
         "log-likelihood of new points, true curve's |",
         "|---|---|---|---|---|---|",
     ]
-    for number, row in enumerate(results):
+    for row in results:
         lines.append(
-            f"| {number} | {row['width_inside']:.3f} | {row['width_between']:.3f} | "
+            f"| {row['seed']} | {row['width_inside']:.3f} | {row['width_between']:.3f} | "
             f"{row['width_outside']:.3f} | {row['rmse']:.3f} | {row['log_likelihood']:.3f}, "
             f"{row['log_likelihood_true']:.3f} |"
         )

@@ -13,14 +13,12 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from experiments.results import publish, write_table
-from latentsde.benchmarks.machine import describe, versions
+from experiments.results import circumstances, publish, write_table
 from latentsde.benchmarks.output import check_directory, say
 from latentsde.benchmarks.timing import torch_threads
 from latentsde.files import write_json
@@ -34,8 +32,9 @@ class Experiment:
         name: of its files.
         plan: a frozen dataclass of numbers: all that the results depend on besides the seed.
         one: (plan, seed) -> the results of a seed as plain values, the figure's data among them.
-        table: (plan, results of the seeds) -> the lines of a markdown table, with the published figures.
-        draw: the same -> the figure.
+        table: (plan, results of the seeds, each with its "seed") -> the lines of a markdown table, with the
+            published figures.
+        draw: (plan, results) -> the figure.
     """
 
     name: str
@@ -73,11 +72,8 @@ def run(
             result = experiment.one(experiment.plan, seed)
         known[str(seed)] = {
             "seed": seed,
-            "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "duration_seconds": round(time.perf_counter() - begin, 1),
-            "threads": 1,
-            "machine": describe(),
-            "versions": versions(),
+            **circumstances(),
             "result": result,
         }
         if place is not None:
@@ -86,7 +82,8 @@ def run(
             )
     rows = [known[str(seed)] for seed in seeds]
     results = [row["result"] for row in rows]
-    lines = [*experiment.table(experiment.plan, results), "", circumstances(experiment.plan, rows)]
+    named = [{"seed": row["seed"], **row["result"]} for row in rows]
+    lines = [*experiment.table(experiment.plan, named), "", as_sentence(experiment.plan, rows)]
     for line in lines:
         say(line)
     figure = experiment.draw(experiment.plan, results)
@@ -99,7 +96,7 @@ def run(
     return results
 
 
-def circumstances(plan: Any, rows: Sequence[dict[str, Any]]) -> str:
+def as_sentence(plan: Any, rows: Sequence[dict[str, Any]]) -> str:
     """Plan, seeds, machine and durations as a sentence."""
     last = rows[-1]
     numbers = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in asdict(plan).items())

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "latentsde"
 
 # What each room of the house may import from the others. Rooms of one floor do not know each other.
-LEAVES = {"devices", "errors", "files", "memory", "version"}
+LEAVES = {"devices", "errors", "files", "memory", "ranges", "version"}
 SOLVING = {"brownian", "solvers"}
 CORE = SOLVING | {"girsanov", "sdes"}
 MODELLING = CORE | {"nn", "models", "diffusion", "data"} | LEAVES
@@ -25,6 +25,7 @@ ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "files": set(),
     "devices": {"errors"},
+    "ranges": {"errors"},
     "memory": {"errors"},
     "version": set(),
     "brownian": set(),  # useful alone, so without even the leaves

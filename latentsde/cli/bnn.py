@@ -288,6 +288,7 @@ def _check_options(context: typer.Context, config: ClassifierConfig) -> None:
 
 @bnn.command(short_help="Score a trained classifier on the test images.")
 def evaluate(
+    context: typer.Context,
     run: Annotated[
         Path, typer.Argument(metavar="RUN", help="Directory that 'bnn train' wrote.", show_default=False)
     ],
@@ -319,11 +320,15 @@ def evaluate(
     import torch
 
     from latentsde.evaluation.classifier_report import report_classifier
+    from latentsde.models.classifiers import load_classifier
     from latentsde.models.sde_bnn import Depth
 
     if not root.is_dir():
         raise InputError(f"{root} is no directory; name the one that holds the images with --root")
     torch.set_num_threads(threads)
+    given = context.get_parameter_source("samples")
+    if given is not None and given.name == "COMMANDLINE" and not load_classifier(run)[1].is_random:
+        raise InputError(f"--samples changes nothing for {run}, its weights are not random; leave it out")
     depth = None if tolerance is None else Depth(method="heun", tolerance=tolerance)
     metrics = report_classifier(run, root, samples=samples, seed=seed, depth=depth, device=device)
     scores, how = metrics["test"], metrics["how"]
@@ -339,5 +344,5 @@ def evaluate(
     if metrics["ood_auc"] is None:
         print(f"no out-of-distribution AUC: {metrics['ood_note']}")
     else:
-        print(f"AUC of telling them from another data set's by entropy: {metrics['ood_auc']:.3f}")
+        print(f"AUC of telling them from others by entropy: {metrics['ood_auc']:.3f} ({metrics['ood_note']})")
     print(f"Report: {run / 'report.html'}")

@@ -9,7 +9,6 @@ from string import Template
 from typing import Any
 
 import pandas as pd
-import torch
 from torch import nn
 
 from latentsde.data.images import LabelledImages, out_of_distribution, read_images
@@ -48,7 +47,8 @@ def report_classifier(
 
     Returns:
         What metrics.json holds: `test`, the scores; `dial`, their cost; `ood_auc`, how well the predictive
-        entropy tells test images from those of another data set, None where that is not in `root`.
+        entropy tells test images from those of another data set, None where that is not in `root`;
+        `ood_note`, which images those are, or why there are none.
 
     Raises:
         InputError: the run is not finished or damaged, or the images are not there.
@@ -101,16 +101,18 @@ def outside_auc(
     seed: int,
     depth: Depth | None = None,
 ) -> dict[str, Any]:
-    """`ood_auc`, how well the entropy of a prediction tells test images from those of another data set; None
-    and `ood_note`, why, where that is not in `root`.
+    """`ood_auc`, how well the entropy of a prediction tells test images from those of another data set, and
+    `ood_note`, which those are; None, and why, where they are not in `root`.
     """
     try:
-        outside = out_of_distribution(data, root, test)
+        outside = out_of_distribution(data, root, test, OUTSIDE)
     except InputError as error:
         return {"ood_auc": None, "ood_note": str(error)}
-    some = outside.select(torch.arange(min(OUTSIDE, len(outside))))
-    other = predict_images(network, some, samples=len(prediction.logits), seed=seed, depth=depth)
-    return {"ood_auc": out_of_distribution_auc(prediction.entropy, other.entropy)}
+    other = predict_images(network, outside, samples=len(prediction.logits), seed=seed, depth=depth)
+    return {
+        "ood_auc": out_of_distribution_auc(prediction.entropy, other.entropy),
+        "ood_note": f"{len(outside):,} {outside.note}",
+    }
 
 
 def _curve(history: Path) -> pd.DataFrame:
@@ -162,8 +164,8 @@ def write_classifier_report(run: Path) -> Path:
         rows.append(["evaluations of the blocks for a sample", str(metrics["dial"]["evaluations"])])
     if how["tempering"] is not None:
         rows.append(["tempering of the KL in training", f"{how['tempering']:g}"])
-    auc = escape(metrics["ood_note"]) if metrics["ood_auc"] is None else number(metrics["ood_auc"])
-    rows.append(["AUC of entropy against another data set", auc])
+    auc = "none" if metrics["ood_auc"] is None else number(metrics["ood_auc"])
+    rows.append(["AUC of entropy against another data set", f"{auc} ({escape(metrics['ood_note'])})"])
     template = resources.files("latentsde.evaluation").joinpath("report_template.html").read_text("utf-8")
     page = Template(template).substitute(
         title=escape(f"{config.get('data', 'images')}"),

@@ -114,10 +114,14 @@ class ClassifierTraining(Training):
 
     def _error(self, step: int, what: str, indices: np.ndarray) -> TrainingDiverged:
         shown = ", ".join(map(str, indices[:5]))
+        remedy = "fit again with a lower learning rate"
+        if step == 0:
+            remedy = (
+                "the model has not been trained yet: give it a smaller sigma or unit, or more steps of depth"
+            )
         return TrainingDiverged(
             f"training diverged at step {step}: the {what} is not finite in a batch of {len(indices)} images "
-            f"({shown}, ...); the last good state is kept in {self.last_checkpoint}; fit again with a lower "
-            "learning rate"
+            f"({shown}, ...); the last good state is kept in {self.last_checkpoint}; {remedy}"
         )
 
     def _predict(self, images: Tensor, seed: int, samples: int, own: np.ndarray) -> Predicted:

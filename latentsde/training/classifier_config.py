@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 
 from ..errors import InputError, quote
-from .config import OptimisationConfig, whole, within
+from ..ranges import whole, within
+from .config import OptimisationConfig
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -47,6 +48,8 @@ class ClassifierTrainingConfig(OptimisationConfig):
         within("tempering", self.tempering, 0.0, math.inf)
         within("average", self.average, 0.0, 1.0)
         whole("crop", self.crop, at_least=0)
+        if not isinstance(self.flip, bool):
+            raise InputError(f"flip must be True or False, got {quote(self.flip)}")
         whole("validation_samples", self.validation_samples, at_least=1)
         if self.precision not in PRECISIONS:
             raise InputError(f"precision must be {' or '.join(PRECISIONS)}, got {quote(self.precision)}")

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from ..devices import check_device
-from ..errors import InputError, quote
+from ..errors import InputError
+from ..ranges import whole, within
 
 
 @dataclass(frozen=True)
@@ -101,16 +102,3 @@ class TrainingConfig(OptimisationConfig):
         within("hidden_share", self.hidden_share, 0.0, 0.9)
         if self.hidden_after is not None:
             within("hidden_after", self.hidden_after, -math.inf, math.inf)
-
-
-def whole(name: str, value: object, *, at_least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
-        raise InputError(f"{name} must be a whole number of at least {at_least}, got {quote(value)}")
-
-
-def within(name: str, value: object, low: float, high: float, *, above: bool = False) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not number or not low <= value <= high or (above and value == low):  # type: ignore[operator]
-        limits = f"above {low:g}" if above else f"of at least {low:g}"
-        limits += f" and at most {high:g}" if math.isfinite(high) else ""
-        raise InputError(f"{name} must be a finite number {limits}, got {quote(value)}")

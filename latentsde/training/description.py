@@ -48,7 +48,8 @@ def description(
 def difference(out: Path, described: dict[str, Any]) -> str | None:
     """What the run in `out` was started with otherwise, as one sentence with the remedy; None if nothing."""
     before, now = _flat(read_config(out)), _flat(json.loads(json.dumps(described)))
-    for key, value in now.items():
+    # The seed first: the data and what is made of them depend on it.
+    for key, value in sorted(now.items(), key=lambda item: item[0] != "training.seed"):
         section, _, name = key.partition(".")
         free = section not in ("stream_version", "model", "scaler", "classifier", "training") or name in _FREE
         if free or before.get(key) == value:

@@ -76,6 +76,11 @@ def fit_classifier(
             f"precision 'bfloat16' with adjoint {model.depth.adjoint!r} would undo other steps than were "
             "taken; take 'float32', or adjoint 'direct'"
         )
+    if model.has_depth and model.depth.tolerance is not None:
+        raise InputError(
+            "a network is trained with equal steps, its KL is not estimated under a tolerance; leave the "
+            "tolerance for evaluation"
+        )
     if len(images) < config.processes:
         raise InputError(
             f"{config.processes} processes cannot share {len(images)} images; use fewer processes"

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import json
+import shutil
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from latentsde.cli.bnn import train
 from latentsde.data.images.cifar10 import read_parts
 from latentsde.data.images.reading import READERS
+from latentsde.models.classifiers import ClassifierConfig
+from latentsde.models.sde_bnn import Depth
+from latentsde.training import ClassifierTrainingConfig
 
 from .commands import latentsde, refused
 
@@ -121,11 +128,13 @@ def test_bad_input_is_one_sentence(
     ("model", "options", "words"),
     [
         ("mc-dropout", ("--dropout", 1), ("dropout", "1")),
+        ("odenet", ("--blocks", "9999"), ("9,999", "1,000")),
         ("resnet32", ("--widths", "16-32"), ("three widths",)),
         ("resnet32", ("--sigma", 0.1), ("--sigma", "resnet32")),
         ("odenet", ("--tempering", 0.1), ("--tempering", "odenet")),
         ("deep-ensemble", ("--samples", 3), ("--samples", "deep-ensemble")),
         ("hyper-odenet", ("--plain",), ("--plain", "hyper-odenet")),
+        ("hyper-odenet", ("--unit", 0.1, "--sigma", 0.3), ("--sigma", "hyper-odenet")),
         ("mean-field-odenet", ("--adjoint", "checkpointed"), ("mean-field-odenet", "direct")),
     ],
 )
@@ -142,3 +151,60 @@ def test_what_is_no_run_of_a_classifier_is_refused(root: Path, tmp_path: Path) -
     assert "bnn train" in refused(latentsde("bnn", "evaluate", tmp_path / "none", "--root", root))
     (tmp_path / "config.json").write_text("{}")
     assert "classifier" in refused(latentsde("bnn", "evaluate", tmp_path, "--root", root))
+
+
+def test_samples_of_weights_that_are_not_random_are_refused(root: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    common = ("--data", "cifar10", "--root", root, "--out", run, "--model", "odenet")
+    assert latentsde("bnn", "train", *common, *SMALL).code == 0
+    message = refused(latentsde("bnn", "evaluate", run, "--root", root, "--samples", 3))
+    assert "--samples" in message and "leave it out" in message
+
+
+@pytest.mark.parametrize(
+    ("section", "change"),
+    [
+        ("classifier", {"width": 3.5}),
+        ("classifier", {"rank": "x"}),
+        ("classifier", {"hidden": [2.5]}),
+        ("classifier", {"reduce": 1.5}),
+        ("classifier", {"augment": -1}),
+        ("training", []),
+        ("training", None),
+    ],
+)
+def test_a_damaged_configuration_is_one_sentence(
+    section: str, change: object, trained_run: Path, root: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained_run, run)
+    content = json.loads((run / "config.json").read_text())
+    content[section] = content[section] | change if isinstance(change, dict) else change
+    (run / "config.json").write_text(json.dumps(content))
+    assert "config.json" in refused(latentsde("bnn", "evaluate", run, "--root", root))
+    assert not (run / "metrics.json").exists()
+
+
+@pytest.fixture(scope="module")
+def trained_run(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(READERS, "cifar10", functools.partial(read_parts, parts=("train", "test"), batch=20))
+        run = tmp_path_factory.mktemp("trained") / "run"
+        command = ("bnn", "train", "--data", "cifar10", "--root", root, "--out", run, *SMALL)
+        assert latentsde(*command).code == 0
+    return run
+
+
+def test_the_defaults_are_the_library_s() -> None:
+    told = {name: p.default for name, p in inspect.signature(train).parameters.items()}
+    ours = {f.name: f.default for f in (*fields(ClassifierTrainingConfig), *fields(ClassifierConfig))}
+    ours |= {f.name: getattr(Depth(6), f.name) for f in fields(Depth)} | {"steps": 5000}
+    ours |= {"depth_steps": 6, "training_samples": ClassifierTrainingConfig.samples}
+    same = {name for name in told.keys() & ours.keys() if name not in ("model", "steps")}
+    assert {"sigma", "prior", "average", "method", "adjoint", "precision", "crop", "unit"} <= same
+    for name in same:
+        expected = ours[name]
+        expected = "-".join(map(str, expected)) if isinstance(expected, tuple) else expected
+        assert told[name] == expected, name
+    assert ClassifierConfig.__dataclass_fields__["depth"].default_factory() == Depth(6)
+    assert told["steps"] == ClassifierTrainingConfig.steps

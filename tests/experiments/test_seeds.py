@@ -82,6 +82,14 @@ def test_a_page_keeps_what_stands_around_the_marks(tmp_path: Path) -> None:
     assert page.read_text() == text + "<!-- other -->\nnew\n<!-- end of other -->\n"
 
 
+def test_a_page_without_the_second_mark_is_left_as_it_is(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- sums -->\nold\n\nprose\n")
+    with pytest.raises(ValueError, match="without <!-- end of sums -->"):
+        insert("new", page, "sums")
+    assert page.read_text() == "<!-- sums -->\nold\n\nprose\n"
+
+
 @given(
     st.recursive(
         st.none() | st.integers() | st.text(),

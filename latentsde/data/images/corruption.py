@@ -83,8 +83,11 @@ def contrast(images: LabelledImages, factor: float) -> LabelledImages:
     return _changed(images, stretch, f"contrast times {factor:g}")
 
 
-def out_of_distribution(name: str, root: str | Path, like: LabelledImages) -> LabelledImages:
-    """Test images of another world than those called `name`, in the channels and size of the images `like`.
+def out_of_distribution(
+    name: str, root: str | Path, like: LabelledImages, count: int | None = None
+) -> LabelledImages:
+    """Test images of another world than those called `name`, in the channels and size of the images `like`:
+    the first `count`, or all.
 
     For "mnist" the test images of CIFAR-10, grey if need be; for "cifar10" those of MNIST. Labels and classes
     are those of the images themselves. Raises `InputError` for another name, and as the readers do.
@@ -95,6 +98,8 @@ def out_of_distribution(name: str, root: str | Path, like: LabelledImages) -> La
         other, what = idx.read_part(root, "test"), "MNIST test images"
     else:
         raise InputError(f"nothing is known to be unlike {quote(name)}; choose mnist or cifar10")
+    if count is not None:
+        other = other.select(torch.arange(min(count, len(other))))
     channels, height, width = like.images.shape[1:]
     if channels not in (1, 3):
         raise InputError(f"the images have {channels} channels, {what} come in 1 or 3; give such images")

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from ...data.images import LabelledImages
-from ...errors import InputError
+from ...errors import InputError, quote
+from ...ranges import whole, within
 from ..sde_bnn import Depth
 from ..sde_bnn.process import PRIORS
 from .blocks import check_images
@@ -25,6 +26,7 @@ NAMES = (
     "deep-ensemble",
     "mc-dropout",
 )
+MOST_BLOCKS = 1000
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,9 @@ class ClassifierConfig:
             raise InputError(f"a classifier needs two classes or more, got {len(self.classes)}")
         if not len(self.mean) == len(self.std) == self.image[0]:
             raise InputError(f"mean and std are needed for each of the {self.image[0]} channels")
-        if not 0.0 <= self.dropout < 1.0:
-            raise InputError(f"dropout must be from 0 to below 1, got {self.dropout}")
+        within("dropout", self.dropout, 0.0, 1.0)
+        if self.dropout == 1.0:
+            raise InputError("dropout must be below 1: nothing would be left of the network")
         if len(set(self.classes)) != len(self.classes):
             raise InputError("two classes have the same name; give each its own")
         if not all(
@@ -88,15 +91,19 @@ class ClassifierConfig:
             raise InputError(f"std must be positive numbers and mean finite, got {self.std} and {self.mean}")
         for name in ("sigma", "unit"):
             value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise InputError(f"{name} must be a positive number, got {value}")
+            if value is not None:
+                within(name, value, 0.0, math.inf, above=True)
         if self.prior not in PRIORS:
             raise InputError(f"prior must be {' or '.join(map(repr, PRIORS))}, got {self.prior!r}")
         if self.initial not in ("point", "normal"):
             raise InputError(f"initial must be 'point' or 'normal', got {self.initial!r}")
         for name in ("blocks", "widths", "hidden"):
-            if not getattr(self, name) or min(getattr(self, name)) < 1:
-                raise InputError(f"{name} must be whole numbers of at least 1, got {getattr(self, name)}")
+            if not getattr(self, name):
+                raise InputError(f"{name} must be whole numbers, at least one of them")
+            for number in getattr(self, name):
+                whole(name, number, at_least=1)
+        if sum(self.blocks) > MOST_BLOCKS:
+            raise InputError(f"blocks are {sum(self.blocks):,}, more than {MOST_BLOCKS:,}; take fewer")
         if len(self.widths) != 3:
             raise InputError(f"a residual network has three widths, got {len(self.widths)}")
         if self.model.startswith("mean-field-") and self.has_depth and self.depth.adjoint != "direct":
@@ -105,13 +112,20 @@ class ClassifierConfig:
                 "block again on the way back, when its sampled weights are gone"
             )
         for name, least in (("reduce", 0), ("augment", 0), ("width", 1), ("members", 1)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
+            whole(name, getattr(self, name), at_least=least)
+        if self.rank is not None:
+            whole("rank", self.rank, at_least=1)
+        if not isinstance(self.sticking_the_landing, bool):
+            raise InputError(
+                f"sticking_the_landing must be True or False, got {quote(self.sticking_the_landing)}"
+            )
 
     def uses(self, option: str) -> bool:
         """Whether an attribute of this class, or of its `depth`, changes this model."""
         if option in ("blocks", "reduce", "augment", "width", "depth", "steps", "method", "adjoint"):
             return self.has_depth
+        if option == "sigma" and self.model.endswith("hyper-odenet"):
+            return self.unit is None  # without noise it is no more than the drift's unit
         if option in ("sigma", "prior", "hidden", "rank", "unit"):
             return self.model.endswith(("sde-bnn", "hyper-odenet"))
         if option in ("initial", "sticking_the_landing"):

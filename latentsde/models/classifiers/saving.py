@@ -25,11 +25,13 @@ def load_classifier(run: str | Path) -> tuple[nn.Module, ClassifierConfig, dict[
     content = read_config(run)
     try:
         config = ClassifierConfig.from_json(content["classifier"])
+        network = build(config)
+        if not isinstance(content["training"], dict):
+            raise TypeError("'training' is no section")
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(
             f"{run / CONFIG} does not describe a classifier ({type(error).__name__}: {error}); "
             "name a run of 'latentsde bnn train'"
         ) from None
-    network = build(config)
     load_weights(network, run)
     return network.eval(), config, content

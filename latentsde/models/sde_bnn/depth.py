@@ -12,7 +12,7 @@ from ...solvers.adjoints import ADJOINTS
 from ...solvers.choice import fits
 from ...solvers.equation import Equation
 
-MAX_STEPS = 10_000
+MAX_STEPS = 1000
 """Of adaptive steps, rejected ones included: a network that needs more is not worth waiting for."""
 
 

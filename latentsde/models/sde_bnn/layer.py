@@ -96,7 +96,7 @@ class SDEBNN(nn.Module):
         self.start_log_std = nn.Parameter(log_std) if initial == "normal" else None
         self.drift = None if hidden is None else DriftNetwork(self.block.count, hidden, rank)
         self.depth.check(self._weights())
-        self._fits: set[tuple[int, Depth]] = set()
+        self._fits: set[tuple[int, int]] = set()
 
     def forward(self, h: Tensor, *, seed: int, samples: int = 1, depth: Depth | None = None) -> Passed:
         """h (samples · batch, ...), the batch of sample 0 first, to the same at time 1.
@@ -132,15 +132,17 @@ class SDEBNN(nn.Module):
         return WeightProcess(self.drift, self.sigma, self.prior, self.start, self.unit)
 
     def _check_room(self, samples: int, depth: Depth) -> None:
-        """The weights alone must fit: a state and its noise, at every step where all are kept. Asked once."""
-        if self.start.device.type != "cpu" or (samples, depth) in self._fits:
-            return
+        """The weights alone must fit: a state and its noise, at every step where all are kept. Asked once for
+        each size.
+        """
         kept = depth.steps if depth.adjoint == "direct" and torch.is_grad_enabled() else 1
+        if self.start.device.type != "cpu" or (samples, kept) in self._fits:
+            return
         needed = 2 * kept * samples * self.block.count * self.start.element_size()
         what = f"{samples:,} samples of {self.block.count:,} weights"
         remedy = "take fewer samples, a smaller block, or adjoint='reversible' with method='reversible_heun'"
         check_room(needed, what if kept == 1 else f"{what} at {kept} steps", remedy)
-        self._fits.add((samples, depth))
+        self._fits.add((samples, kept))
 
     def _begin(self, samples: int, seed: int) -> tuple[Tensor, Tensor]:
         """Weights (samples, count) at time 0, and their KL (samples,)."""

@@ -17,7 +17,7 @@ from .depth import Depth
 from .drift import DriftNetwork
 from .layer import Passed
 from .process import NoiselessNetwork, WeightProcess
-from .weights import FlatModule, laid_out, takes_time
+from .weights import FlatModule, check_block, laid_out, takes_time
 
 
 class ODENet(nn.Module):
@@ -27,6 +27,7 @@ class ODENet(nn.Module):
         super().__init__()
         self.block, self.depth = block, depth or Depth()
         self._takes_time = takes_time(block)
+        check_block(block)
         self.depth.check(self)
 
     def f(self, t: Tensor, h: Tensor) -> Tensor:

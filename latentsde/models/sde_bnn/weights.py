@@ -27,12 +27,7 @@ class FlatParameters(nn.Module):
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
-        for part in module.modules():
-            if isinstance(part, nn.modules.batchnorm._NormBase) and part.track_running_stats:
-                raise InputError(
-                    f"{type(part).__name__} keeps running statistics, which a solver's evaluations would "
-                    "mix; take GroupNorm, or track_running_stats=False"
-                )
+        check_unchanging(module)
         named = {name: p for name, p in module.named_parameters() if p.requires_grad}
         if not named:
             raise InputError(f"{type(module).__name__} has no parameters that could be Bayesian")
@@ -71,10 +66,7 @@ class FlatModule(FlatParameters):
 
     def __init__(self, module: nn.Module) -> None:
         timed = takes_time(module)
-        if any(isinstance(part, nn.modules.dropout._DropoutNd) and part.p for part in module.modules()):
-            raise InputError(
-                "a block with dropout is another one at every evaluation; leave it out, weights are random"
-            )
+        check_block(module)
         super().__init__(module)
         self._takes_time = timed
 
@@ -90,6 +82,25 @@ class FlatModule(FlatParameters):
     def _one(self, t: Tensor, weights: Tensor, h: Tensor) -> Tensor:
         out: Tensor = self.call(weights, t, h) if self._takes_time else self.call(weights, h)
         return out.to(h.dtype)  # under autocast it may be another
+
+
+def check_unchanging(module: nn.Module) -> None:
+    """InputError where the module changes while it is evaluated."""
+    for part in module.modules():
+        if isinstance(part, nn.modules.batchnorm._NormBase) and part.track_running_stats:
+            raise InputError(
+                f"{type(part).__name__} keeps running statistics, which a solver's evaluations would "
+                "mix; take GroupNorm, or track_running_stats=False"
+            )
+
+
+def check_block(module: nn.Module) -> None:
+    """InputError where the module is no right-hand side: another one at every evaluation."""
+    check_unchanging(module)
+    if any(isinstance(part, nn.modules.dropout._DropoutNd) and part.p for part in module.modules()):
+        raise InputError(
+            "a block with dropout is another one at every evaluation; leave it out, or put it between layers"
+        )
 
 
 def convolves(module: nn.Module) -> bool:

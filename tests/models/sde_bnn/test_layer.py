@@ -185,6 +185,16 @@ def test_what_does_not_fit_is_refused(block: nn.Module, options: dict[str, objec
         SDEBNN(block, **options)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("kind", [ODENet, HyperODENet])
+def test_what_changes_while_it_is_solved_is_refused_without_noise_too(kind: type[nn.Module]) -> None:
+    for part, message in (
+        (nn.BatchNorm1d(3), "running statistics"),
+        (nn.Dropout(0.5), "another one at every"),
+    ):
+        with pytest.raises(InputError, match=message):
+            kind(nn.Sequential(nn.Linear(3, 3), part))
+
+
 def test_calls_that_do_not_fit_are_refused() -> None:
     layer = SDEBNN(nn.Linear(3, 3))
     with pytest.raises(InputError, match="5 inputs cannot be shared among 2 samples"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from latentsde.benchmarks.adjoint_memory import meter
 from latentsde.benchmarks.adjoint_memory.meter import peak_above
@@ -11,6 +12,7 @@ from latentsde.errors import InputError
 from latentsde.memory import free_bytes
 from latentsde.models.classifiers.blocks import ConvolutionBlock
 from latentsde.models.sde_bnn import SDEBNN, Depth
+from latentsde.models.sde_bnn import layer as layer_module
 
 STEPS = (10, 80)
 
@@ -39,6 +41,17 @@ def test_weights_that_do_not_fit_are_refused_before_they_are_made() -> None:
 
 
 @pytest.mark.skipif(meter._glibc() is None, reason="only glibc tells what malloc has given out")
+def test_room_is_asked_for_again_where_every_step_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(layer_module, "check_room", lambda needed, *_: asked.append(needed))
+    layer = SDEBNN(nn.Linear(3, 3), depth=Depth(20))
+    with torch.no_grad():
+        layer(torch.zeros(2, 3), seed=0)
+    layer(torch.zeros(2, 3), seed=0)
+    layer(torch.zeros(2, 3), seed=1)
+    assert len(asked) == 2 and asked[1] == 20 * asked[0]
+
+
 def test_memory_is_linear_directly_and_flat_with_reversible_steps() -> None:
     direct, reversible = peaks("direct"), peaks("reversible")
     assert direct[1] > 6.0 * direct[0]
