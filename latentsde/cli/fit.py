@@ -57,6 +57,13 @@ def fit(
             help="Train the latent SDE without a solver, by the posterior's law at random times.",
         ),
     ] = False,
+    linearised: Annotated[
+        bool,
+        typer.Option(
+            "--linearised",
+            help="Train the latent SDE by an extended Kalman filter: normal likelihoods, few dimensions.",
+        ),
+    ] = False,
     likelihood: Annotated[
         str,
         typer.Option(
@@ -219,10 +226,17 @@ def fit(
             "--follow-up counts only where observation times are data; add --observation-times poisson, or "
             "leave --follow-up out"
         )
-    if simulation_free:
+    if simulation_free and linearised:
+        raise InputError("--simulation-free and --linearised are two ways to train; choose one")
+    for asked, option, posterior in (
+        (simulation_free, "--simulation-free", "marginals"),
+        (linearised, "--linearised", "linearised"),
+    ):
+        if not asked:
+            continue
         if not issubclass(kind.config_type, LatentSDEConfig):
-            raise InputError(f"--simulation-free is for the latent SDE; leave it out with --model {model}")
-        options["posterior"] = "marginals"
+            raise InputError(f"{option} is for the latent SDE; leave it out with --model {model}")
+        options["posterior"] = posterior
     names = None if values is None else column_list(values, "--values")
     series, section = read_to_fit(
         data,

@@ -103,8 +103,9 @@ class LatentSDEConfig(SeriesConfig):
             nothing in law: a diagonal σ_i(z_i) is a constant one in other coordinates (Lamperti), which the
                 decoder learns.
         min_diffusion, max_diffusion: bounds of σ in model time; the lower one keeps the path KL finite.
-        posterior: "control" for a drift that is learned by simulation, "marginals" for the law of z at every
-            time, learned without simulation (`latentsde.models.matching`).
+        posterior: "control" for a drift that is learned by simulation; "marginals" for the law of z at every
+            time, learned without simulation (`latentsde.models.matching`); "linearised" for that of an
+            extended Kalman smoother, which has nothing to learn (`latentsde.models.linearised`).
         path_times: random times a series at which a step of such training looks at the path.
     """
 
@@ -119,13 +120,24 @@ class LatentSDEConfig(SeriesConfig):
         super().__post_init__()
         if self.diffusion not in ("constant", "state"):
             raise InputError(f"diffusion must be 'constant' or 'state', got '{self.diffusion}'")
-        if self.posterior not in ("control", "marginals"):
-            raise InputError(f"posterior must be 'control' or 'marginals', got '{self.posterior}'")
+        if self.posterior not in ("control", "marginals", "linearised"):
+            raise InputError(
+                f"posterior must be 'control', 'marginals' or 'linearised', got '{self.posterior}'"
+            )
         if self.min_diffusion >= self.max_diffusion:
             raise InputError(
                 f"min_diffusion {self.min_diffusion:g} must be below max_diffusion {self.max_diffusion:g}"
             )
-        if self.posterior == "marginals" and self.observation_times != "given":
+        if self.posterior == "linearised":
+            if set(self.likelihoods) != {"normal"}:
+                other = next(family for family in self.likelihoods if family != "normal")
+                raise InputError(
+                    f"a linearised posterior takes the likelihood 'normal' alone, got '{other}'; choose "
+                    "another posterior for it"
+                )
+            if self.diffusion != "constant":
+                raise InputError("a linearised posterior takes a constant diffusion; leave it at 'constant'")
+        if self.posterior != "control" and self.observation_times != "given":
             raise InputError(
                 "observation times are data only along a simulated path; leave observation_times at 'given', "
                 "or train by simulation"

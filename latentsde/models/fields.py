@@ -29,6 +29,12 @@ class PriorDrift(nn.Module):
         """(..., L) and `network.condition` of (..., E) -> (..., L)."""
         return self.network(z, condition) - softplus(self.raw_rate) * z
 
+    def linearised(self, z: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
+        """(..., L) and the derivatives (..., L, L), by row."""
+        rate = softplus(self.raw_rate)
+        value, slope = self.network.linearised(z, condition)
+        return value - rate * z, slope - torch.diag(rate)
+
 
 class Diffusion(nn.Module):
     """σ(z), diagonal, between `min_diffusion` and `max_diffusion`: a constant, or a network of its own for

@@ -16,19 +16,20 @@ class InitialState(nn.Module):
     """Both laws are diagonal normals.
 
     Args:
-        inputs: of the recognition network's summary.
+        inputs: of the recognition network's summary; None without one, and then there is no `posterior`.
         latent: size of the state.
         static: covariates that p(z0) may depend on.
     """
 
-    def __init__(self, inputs: int, latent: int, static: int) -> None:
+    def __init__(self, inputs: int | None, latent: int, static: int) -> None:
         super().__init__()
-        self.posterior_head = nn.Linear(inputs, 2 * latent)
+        self.posterior_head = None if inputs is None else nn.Linear(inputs, 2 * latent)
         self.prior_raw = nn.Parameter(torch.zeros(2 * latent))
         self.prior_static = nn.Linear(static, 2 * latent, bias=False) if static else None
 
     def posterior(self, summary: Tensor) -> tuple[Tensor, Tensor]:
         """(B, inputs) -> mean and standard deviation (B, L) of q(z0 | x)."""
+        assert self.posterior_head is not None
         mean, raw = self.posterior_head(summary).chunk(2, dim=-1)
         return mean, softplus(raw) + 1e-3
 

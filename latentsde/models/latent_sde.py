@@ -9,7 +9,9 @@
 where the bars mark what sticking the landing detaches (see `latentsde.girsanov`).
 
 With the configuration's posterior "marginals" the posterior is given by its law at every time instead of by
-u, and the bound is estimated without a solver (`latentsde.models.matching`); everything else is the same.
+u, and the bound is estimated without a solver (`latentsde.models.matching`). With "linearised" it follows
+from the prior, and training is by the likelihood of an extended Kalman filter
+(`latentsde.models.linearised`). Everything else is the same.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from .config import LatentSDEConfig
 from .fields import Control, Diffusion, PriorDrift
 from .induced import InducedSDE
 from .initial import InitialState, draw
+from .linearised import LinearisedSDE, filtered, smoothed, table_width
 from .matching import matching_bound
 from .messages import Message
 from .paths import Paths
@@ -57,12 +60,13 @@ class LatentSDE(SeriesModel):
         self.bridges: Bridges | None = None
         if config.posterior == "marginals":
             self.bridges = Bridges(config, extra, self.likelihoods.inputs)
-        else:
+        elif config.posterior == "control":
             self.encoder = self.make_encoder()
-        self.initial = InitialState(config.encoder + 1 + static, config.latent, static)
+        known = None if config.posterior == "linearised" else config.encoder + 1 + static
+        self.initial = InitialState(known, config.latent, static)
         self.prior_drift = PriorDrift(config, extra)
         self.diffusion = Diffusion(config)
-        if self.bridges is None:
+        if config.posterior == "control":
             self.control = Control(config, extra)
             self.summary = nn.Linear(config.encoder, self.control.inputs)
         self.decoder = self.make_decoder(config.latent)
@@ -70,6 +74,8 @@ class LatentSDE(SeriesModel):
 
     def encode(self, batch: Batch) -> Encoding:
         """q(z0) and the context of a batch."""
+        if self.config.posterior == "linearised":
+            return smoothed(self, batch)
         if self.bridges is None:
             # As a prediction is shown them. Marginals have a knot at every row, seen or not.
             batch = without_empty_rows(batch)
@@ -95,8 +101,8 @@ class LatentSDE(SeriesModel):
 
     def posterior_sde(self, context: Context, static: Tensor) -> PosteriorSDE:
         """Of a context as `encode` makes it, static (B, C)."""
-        kind = PosteriorSDE if self.bridges is None else InducedSDE
-        return kind(self, context, static)
+        kinds = {"control": PosteriorSDE, "marginals": InducedSDE, "linearised": LinearisedSDE}
+        return kinds[self.config.posterior](self, context, static)
 
     def solve_posterior(
         self,
@@ -134,13 +140,19 @@ class LatentSDE(SeriesModel):
         `seen` is what the recognition network sees of the batch; see `SeriesModel.elbo`.
 
         For a posterior given by its marginals the bound is that of `latentsde.models.matching`, without a
-        solver.
+        solver. A linearised one has no recognition network to show `seen`, and is trained by what stands here
+        for it: the filter's log-likelihood of the batch, which is no bound; `simulated_elbo` is one.
         """
+        if self.config.posterior == "linearised":
+            found = filtered(self, batch).log_likelihood.to(batch.values.dtype)
+            samples_of_it = found.unsqueeze(1).expand(-1, samples)
+            nothing = torch.zeros_like(samples_of_it)
+            return ELBO.of_samples(samples_of_it, nothing, nothing, batch.mask.sum((1, 2)))
         estimate = self.simulated_elbo if self.bridges is None else functools.partial(matching_bound, self)
         return estimate(batch, seed=seed, samples=samples, seen=seen)
 
     def simulated_elbo(self, batch: Batch, *, seed: int, samples: int = 1, seen: Batch | None = None) -> ELBO:
-        """The bound by simulation of the posterior, for either kind of it; arguments as `elbo`'s."""
+        """The bound by simulation of the posterior, for any kind of it; arguments as `elbo`'s."""
         code = self.encode(batch if seen is None else seen)
         ids = sample_ids(batch.ids, samples)
         mean, std = code.mean.repeat_interleave(samples, 0), code.std.repeat_interleave(samples, 0)
@@ -182,7 +194,10 @@ class LatentSDE(SeriesModel):
 
     def nothing_ahead(self, static: Tensor) -> Context:
         """The context of series without an observation, static (B, C): their posterior SDE is the prior."""
-        width = self.control.inputs if self.bridges is None else self.bridges.inputs
+        if self.config.posterior == "linearised":
+            width = table_width(self.config.latent)
+        else:
+            width = self.control.inputs if self.bridges is None else self.bridges.inputs
         summaries = static.new_ones(len(static), 1, width)  # of nothing, so that any finite one will do
         lengths = torch.zeros(len(static), dtype=torch.int64, device=static.device)
         return Context(static.new_zeros(len(static), 1), summaries, lengths)

@@ -18,3 +18,8 @@ class Decoder(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         out: Tensor = self.linear(inputs) + self.network(inputs)
         return out
+
+    def linearised(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """(..., outputs) and their derivatives (..., outputs, inputs)."""
+        bend, slope = self.network.linearised(inputs)
+        return self.linear(inputs) + bend, self.linear.weight + slope

@@ -28,6 +28,18 @@ class MLP(nn.Sequential):
             nn.init.zeros_(last.bias)
         super().__init__(*modules, last)
 
+    def linearised(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(..., outputs) at x (..., inputs), and the derivatives (..., outputs, inputs)."""
+        slopes, linear = [], [module for module in self if isinstance(module, nn.Linear)]
+        for module in linear[:-1]:
+            x = torch.tanh(module(x))
+            slopes.append((1.0 - x.square()).unsqueeze(-2))
+        # From the output backwards each product is one matrix of all rows by a weight.
+        slope: Tensor = linear[-1].weight
+        for module, bend in zip(reversed(linear[:-1]), reversed(slopes), strict=True):
+            slope = (slope * bend) @ module.weight
+        return linear[-1](x), slope
+
 
 class ConditionedMLP(nn.Module):
     """One tanh layer over (state, known): outputs start at 0. What is known ahead enters through `condition`,
@@ -53,3 +65,10 @@ class ConditionedMLP(nn.Module):
         """(..., state) -> (..., outputs)."""
         hidden = self.from_state(state)
         return self.output(torch.tanh(hidden if condition is None else hidden + condition))
+
+    def linearised(self, state: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
+        """(..., outputs) and their derivatives by the state (..., outputs, state)."""
+        hidden = self.from_state(state)
+        hidden = torch.tanh(hidden if condition is None else hidden + condition)
+        slope = self.output.weight * (1.0 - hidden.square()).unsqueeze(-2)
+        return self.output(hidden), slope @ self.from_state.weight

@@ -143,11 +143,11 @@ def _check_data(
         check_series(part, model.config, f"the {what} series")
         if part.n_observed == 0:
             raise InputError(f"the {what} series hold no observed value; give more data to this part")
-    marginals = isinstance(model, LatentSDE) and model.config.posterior == "marginals"
-    if marginals and config.hidden_after is not None:
+    other = isinstance(model, LatentSDE) and model.config.posterior != "control"
+    if other and config.hidden_after is not None:
         raise InputError(
-            "a posterior given by its marginals has none after the last observation; train with hidden_after "
-            "by simulation (posterior='control')"
+            "only a posterior that is learned by simulation can be trained for what comes after the last "
+            "observation; leave hidden_after out, or take posterior='control'"
         )
     if len(series) < config.processes:
         raise InputError(

@@ -1,4 +1,6 @@
-"""`latentsde fit --simulation-free`: a run like any other, of the one model that has such a posterior."""
+"""`latentsde fit --simulation-free` and `--linearised`: runs like any other, of the one model that has such
+posteriors.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +17,14 @@ from tests.cli.commands import QUICK, latentsde, refused, visits, write
 COLUMNS = ("--id", "patient", "--time", "day", "--values", "pulse,visits", "--static", "age")
 
 
-def test_a_run_is_fitted_scored_and_predicts(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("option", "posterior"), [("--simulation-free", "marginals"), ("--linearised", "linearised")]
+)
+def test_a_run_is_fitted_scored_and_predicts(option: str, posterior: str, tmp_path: Path) -> None:
     data, run = write(visits(), tmp_path / "visits.csv"), tmp_path / "run"
-    ending = latentsde("fit", data, *COLUMNS, "--out", run, "--simulation-free", *QUICK)
+    ending = latentsde("fit", data, *COLUMNS, "--out", run, option, *QUICK)
     assert ending.code == 0, ending
-    assert json.loads((run / "config.json").read_text())["model"]["posterior"] == "marginals"
+    assert json.loads((run / "config.json").read_text())["model"]["posterior"] == posterior
     assert "latent_sde" in json.loads((run / "metrics.json").read_text())["imputation"]
     out = tmp_path / "predictions.csv"
     assert latentsde("predict", run, "--times", "0:9:1", "--out", out, "--samples", "20").code == 0
@@ -27,9 +32,20 @@ def test_a_run_is_fitted_scored_and_predicts(tmp_path: Path) -> None:
     assert np.isfinite(predicted[["mean", "std", "q05", "q95"]].to_numpy()).all()
 
 
-def test_another_model_has_no_such_posterior(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("option", ["--simulation-free", "--linearised"])
+def test_another_model_has_no_such_posterior(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(MODELS, "other", ("series_model", "SeriesModel"))
     data = write(visits(), tmp_path / "visits.csv")
-    arguments = ("--out", tmp_path / "run", "--model", "other", "--simulation-free")
+    arguments = ("--out", tmp_path / "run", "--model", "other", option)
     message = refused(latentsde("fit", data, *COLUMNS, *arguments))
-    assert "--simulation-free is for the latent SDE; leave it out with --model other" in message
+    assert f"{option} is for the latent SDE; leave it out with --model other" in message
+
+
+def test_what_cannot_be_linearised_and_two_ways_at_once_are_refused(tmp_path: Path) -> None:
+    data = write(visits(), tmp_path / "visits.csv")
+    common = ("fit", data, *COLUMNS, "--out", tmp_path / "run", "--linearised")
+    assert "choose one" in refused(latentsde(*common, "--simulation-free"))
+    assert "'laplace'" in refused(latentsde(*common, "--likelihood", "laplace"))
+    assert not (tmp_path / "run").exists()

@@ -146,7 +146,9 @@ def test_a_burst_of_observations_is_seen() -> None:
 
 
 def test_an_unknown_posterior_is_refused() -> None:
-    with pytest.raises(InputError, match="posterior must be 'control' or 'marginals', got 'exact'"):
+    with pytest.raises(
+        InputError, match="posterior must be 'control', 'marginals' or 'linearised', got 'exact'"
+    ):
         small_model(small_series(), posterior="exact")
 
 
