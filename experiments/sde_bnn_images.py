@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from experiments.results import circumstances, deliver
 from latentsde.benchmarks.timing import torch_threads
@@ -199,6 +200,7 @@ def draw(results: list[dict[str, Any]]) -> Figure:
     # What is compared differs by tenths of a percent at the end and by tens at the beginning.
     ax = figure.axes[0]
     ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0)))
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.yaxis.set_minor_formatter(lambda value, _: "")
     return figure
