@@ -67,7 +67,7 @@ class Plan:
     steps: int = 12000
     rows: int = 11
     batch: int = 256
-    whole_steps: int = 500
+    whole_steps: int = 5000
     whole_batch: int = 128
     series: int = 1024
     latent: int = 4
