@@ -13,22 +13,23 @@ interval. Loss and gradient of the whole batch, without the optimiser; interleav
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 import torchsde
 from torch import Tensor
 
+from experiments.lorenz_attractor import series_of
 from experiments.results import circumstances, insert
 from experiments.torchsde_lorenz import FULL, Lorenz
 from experiments.torchsde_ways import by_torchsde
-from latentsde import IrregularSeries, LatentSDE
+from latentsde import LatentSDE
 from latentsde.benchmarks.machine import describe, versions
+from latentsde.benchmarks.timing import seconds_with_gradient
 from latentsde.data import collate
 from latentsde.files import write_json
 
@@ -38,16 +39,6 @@ POSTERIORS = {
     "marginals": "32 random times a path, no solver",
     "linearised": "extended Kalman filter",
 }
-
-
-def series_of(example: Lorenz) -> IrregularSeries:
-    """The example's observations (times, batch, 3)."""
-    times, batch = example.observed.shape[:2]
-    values = example.observed.transpose(0, 1).reshape(-1, 3).double().numpy()
-    frame = pd.DataFrame(values, columns=list("xyz"))
-    frame["id"] = np.repeat(np.arange(batch), times)
-    frame["time"] = np.tile(example.times.double().numpy(), batch)
-    return IrregularSeries.from_frame(frame, id="id", time="time")
 
 
 def ways() -> dict[str, tuple[Callable[[int], Tensor], list[Tensor]]]:
@@ -61,7 +52,7 @@ def ways() -> dict[str, tuple[Callable[[int], Tensor], list[Tensor]]]:
         return example.loss(zs, kl + path_kl, 1.0)
 
     found: dict[str, Any] = {"torchsde": (by_example, list(example.parameters()))}
-    series = series_of(example)
+    series = series_of(example.observed, FULL.span / (len(example.times) - 1))
     for posterior in POSTERIORS:
         # An interval of the linearised one is a step; the others step as the example does.
         dt = FULL.span / (len(example.times) - 1 if posterior == "linearised" else FULL.steps)
@@ -81,14 +72,6 @@ def ways() -> dict[str, tuple[Callable[[int], Tensor], list[Tensor]]]:
     return found
 
 
-def seconds(loss: Callable[[int], Tensor], parameters: list[Tensor], seed: int) -> float:
-    for parameter in parameters:
-        parameter.grad = None
-    start = time.perf_counter()
-    loss(seed).backward()  # type: ignore[no-untyped-call]
-    return time.perf_counter() - start
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -100,11 +83,11 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     calls = ways()
     for loss, parameters in calls.values():
-        seconds(loss, parameters, 0)
+        seconds_with_gradient(partial(loss, 0), parameters)
     timed = {name: [] for name in calls}
     for k in range(options.rounds):
         for name, (loss, parameters) in calls.items():
-            timed[name].append(seconds(loss, parameters, k))
+            timed[name].append(seconds_with_gradient(partial(loss, k), parameters))
     lines = [
         "| trained by | an iteration | torchsde's time / this: median (quartiles) | bar 4 |",
         "|---|---|---|---|",

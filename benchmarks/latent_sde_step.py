@@ -11,14 +11,14 @@ own times. Interleaved, medians of ratios.
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
 import torchsde
 
 from latentsde import LatentSDE, load_weather
+from latentsde.benchmarks.timing import seconds_with_gradient
 from latentsde.data import Batch, collate
 from latentsde.models.posterior import PosteriorSDE
 
@@ -48,14 +48,6 @@ def with_torchsde(model: LatentSDE, batch: Batch, seed: int) -> torch.Tensor:
     return -(likelihood - kl_initial.sum(-1) - path_kl.sum(0)).mean()
 
 
-def seconds(
-    step: Callable[[LatentSDE, Batch, int], torch.Tensor], model: LatentSDE, batch: Batch, seed: int
-) -> float:
-    start = time.perf_counter()
-    step(model, batch, seed).backward()  # type: ignore[no-untyped-call]
-    return time.perf_counter() - start
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch", type=int, default=64)
@@ -70,10 +62,12 @@ def main() -> None:
         shift = torch.rand(batch.times.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
         times = torch.cummax(batch.times + jitter * shift, dim=1).values
         batch = Batch(batch.ids, times, batch.values, batch.mask, batch.static, batch.lengths)
-        seconds(ours, model, batch, 0), seconds(with_torchsde, model, batch, 0)
+        calls, parameters = (ours, with_torchsde), list(model.parameters())
+        for call in calls:
+            seconds_with_gradient(partial(call, model, batch, 0), parameters)
         timed = np.array(
             [
-                (seconds(ours, model, batch, k), seconds(with_torchsde, model, batch, k))
+                [seconds_with_gradient(partial(call, model, batch, k), parameters) for call in calls]
                 for k in range(options.rounds)
             ]
         )

@@ -12,8 +12,7 @@ medians of ratios.
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from torchdiffeq import odeint
 
 from experiments.results import circumstances, insert
 from latentsde.benchmarks.machine import describe, versions
+from latentsde.benchmarks.timing import seconds_with_gradient
 from latentsde.files import write_json
 from latentsde.models.classifiers.blocks import ConvolutionBlock
 from latentsde.models.sde_bnn import SDEBNN, Depth, ODENet
@@ -31,14 +31,6 @@ from latentsde.models.sde_bnn import SDEBNN, Depth, ODENet
 BAR = 1.5
 SIZES = ((8, 32, 14, 128), (16, 64, 16, 128))
 """Channels, width of the block, pixels, batch."""
-
-
-def seconds(call: Callable[[Tensor], Tensor], h: Tensor, parameters: list[Tensor]) -> float:
-    for parameter in parameters:
-        parameter.grad = None
-    start = time.perf_counter()
-    call(h).backward()  # type: ignore[no-untyped-call]
-    return time.perf_counter() - start
 
 
 def main() -> None:
@@ -79,8 +71,13 @@ def main() -> None:
         calls = (by_torchdiffeq, by_sde_bnn, by_odenet)
         parameters = [*bayesian.parameters(), *plain.parameters()]
         for call in calls:
-            seconds(call, h, parameters)
-        timed = np.array([[seconds(call, h, parameters) for call in calls] for _ in range(options.rounds)])
+            seconds_with_gradient(partial(call, h), parameters)
+        timed = np.array(
+            [
+                [seconds_with_gradient(partial(call, h), parameters) for call in calls]
+                for _ in range(options.rounds)
+            ]
+        )
         ratios = timed[:, 1:] / timed[:, :1]
         median, low, high = np.median(ratios, 0), *np.quantile(ratios, (0.25, 0.75), axis=0)
         lines.append(

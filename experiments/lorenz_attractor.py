@@ -40,12 +40,12 @@ def simulate(count: int, seed: int, dt: float = 1e-3) -> Tensor:
     return solve(Attractor(), start, times, dt=dt, seed=derive_seed(seed, 1)).ys
 
 
-def series_of(paths: Tensor) -> IrregularSeries:
-    """Paths (times, count, 3) as series s0, s1, ... of x, y and z at times 0, .025, ..., 1."""
+def series_of(paths: Tensor, spacing: float = SPACING) -> IrregularSeries:
+    """Paths (times, count, 3) as series s0, s1, ... of x, y and z at times 0, `spacing`, ..."""
     times, count = paths.shape[:2]
     columns = dict(zip(COORDINATES, paths.transpose(0, 1).reshape(-1, 3).t().double().numpy(), strict=True))
     names = np.repeat([f"s{k}" for k in range(count)], times)
-    when = np.tile(np.arange(times) * SPACING, count)
+    when = np.tile(np.arange(times) * spacing, count)
     return IrregularSeries.from_frame(
         pd.DataFrame({"id": names, "time": when} | columns), id="id", time="time"
     )

@@ -43,7 +43,7 @@ CHANGES: dict[str, tuple[Change, tuple[float, ...], str]] = {
 def measured(runs: Path, root: Path, images: int, samples: int) -> dict[str, Any]:
     """Scores of each finished run, by model, change and severity."""
     found: dict[str, Any] = {}
-    data, test = "", None
+    data, test = None, None
     for name in NAMES:
         if not (runs / name).is_dir():
             continue
@@ -52,12 +52,12 @@ def measured(runs: Path, root: Path, images: int, samples: int) -> dict[str, Any
         except InputError as error:
             print(f"left out: {error}")
             continue
-        if content.get("data") != data or test is None:
-            if test is not None or "data" not in content:
-                raise SystemExit(f"{runs / name} is of other images than {data or 'those it names'}")
-            data = content["data"]
-            _, test = read_images(data, root)
-            test = test.select(torch.arange(min(images, len(test))))
+        own = content.get("data")
+        if own is None or (test is not None and own != data):
+            raise SystemExit(f"{runs / name} is of the images {own}, not of {data or 'mnist or cifar10'}")
+        if test is None:
+            data, (_, every) = own, read_images(own, root)
+            test = every.select(torch.arange(min(images, len(every))))
         found[name] = {
             change: [
                 row(network, by(test, severity) if severity else test, severity, samples)

@@ -178,12 +178,13 @@ def table(plan: Plan, results: list[dict[str, Any]]) -> list[str]:
     numbers = ", ".join(f"{name} {value}" for name, value in asdict(plan).items())
     made = [row["made"] for row in results]
     days = sorted({one["date"][:10] for one in made})
+    when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
     machines = sorted({one["machine"]["cpu"] for one in made})
     return [
         *lines,
         "",
         f"OOD AUC: test images told from others by the entropy of their prediction, {'; '.join(others)}.",
-        f"Plan: {numbers}; one thread each, {', '.join(machines)}; {' to '.join({days[0]: 0, days[-1]: 0})}.",
+        f"Plan: {numbers}; one thread each, {', '.join(machines)}; {when}.",
     ]
 
 

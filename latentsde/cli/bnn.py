@@ -47,8 +47,13 @@ Root = Annotated[
     typer.Option("--root", metavar="DIR", help="Folder with the images; nothing is ever downloaded."),
 ]
 Samples = Annotated[
-    int,
-    typer.Option("--samples", parser=whole(1, 10_000), metavar="INT", help="Of the weights, at test time."),
+    int | None,
+    typer.Option(
+        "--samples",
+        parser=whole(1, 10_000),
+        metavar="INT",
+        help="Of the weights, at test time; default: 8 where they are random.",
+    ),
 ]
 
 
@@ -288,12 +293,11 @@ def _check_options(context: typer.Context, config: ClassifierConfig) -> None:
 
 @bnn.command(short_help="Score a trained classifier on the test images.")
 def evaluate(
-    context: typer.Context,
     run: Annotated[
         Path, typer.Argument(metavar="RUN", help="Directory that 'bnn train' wrote.", show_default=False)
     ],
     root: Root,
-    samples: Samples = 8,
+    samples: Samples = None,
     tolerance: Annotated[
         float | None,
         typer.Option(
@@ -320,15 +324,11 @@ def evaluate(
     import torch
 
     from latentsde.evaluation.classifier_report import report_classifier
-    from latentsde.models.classifiers import load_classifier
     from latentsde.models.sde_bnn import Depth
 
     if not root.is_dir():
         raise InputError(f"{root} is no directory; name the one that holds the images with --root")
     torch.set_num_threads(threads)
-    given = context.get_parameter_source("samples")
-    if given is not None and given.name == "COMMANDLINE" and not load_classifier(run)[1].is_random:
-        raise InputError(f"--samples changes nothing for {run}, its weights are not random; leave it out")
     depth = None if tolerance is None else Depth(method="heun", tolerance=tolerance)
     metrics = report_classifier(run, root, samples=samples, seed=seed, depth=depth, device=device)
     scores, how = metrics["test"], metrics["how"]

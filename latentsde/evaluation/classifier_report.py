@@ -38,12 +38,15 @@ def report_classifier(
     run: str | Path,
     root: str | Path,
     *,
-    samples: int = 8,
+    samples: int | None = None,
     seed: int = 0,
     depth: Depth | None = None,
     device: str = "cpu",
 ) -> dict[str, Any]:
     """Score a finished run on its data set's test images; metrics.json, figures and report.html.
+
+    Args:
+        samples: of the weights; None for 8, or for 1 where they are not random.
 
     Returns:
         What metrics.json holds: `test`, the scores; `dial`, their cost; `ood_auc`, how well the predictive
@@ -51,7 +54,8 @@ def report_classifier(
         `ood_note`, which images those are, or why there are none.
 
     Raises:
-        InputError: the run is not finished or damaged, or the images are not there.
+        InputError: the run is not finished or damaged, the images are not there, or depth or samples are
+            given for a network that has none.
     """
     run = Path(run)
     check_device(device)
@@ -65,8 +69,11 @@ def report_classifier(
         raise InputError(f"{run} was trained on other classes than those of {data} in {root}")
     if depth is not None and not config.has_depth:
         raise InputError(f"{run} is of {config.model}, which has no depth to solve; leave the tolerance out")
+    if samples is not None and not config.is_random:
+        raise InputError(f"{run} is of {config.model}, whose weights are not random; leave the samples out")
     tempering = content.get("training", {}).get("tempering") if config.has_kl else None
-    samples = samples if config.is_random else 1
+    if samples is None:
+        samples = 8 if config.is_random else 1
     curve = _curve(run / "history.csv")
     prediction = predict_images(network, test, samples=samples, seed=seed, depth=depth)
     solved = depth or config.depth

@@ -34,7 +34,7 @@ from .config import LatentSDEConfig
 from .fields import Control, Diffusion, PriorDrift
 from .induced import InducedSDE
 from .initial import InitialState, draw
-from .linearised import LinearisedSDE, filtered, smoothed, table_width
+from .linearised import LinearisedSDE, filtered, smoothed, table_columns
 from .matching import matching_bound
 from .messages import Message
 from .paths import Paths
@@ -195,7 +195,7 @@ class LatentSDE(SeriesModel):
     def nothing_ahead(self, static: Tensor) -> Context:
         """The context of series without an observation, static (B, C): their posterior SDE is the prior."""
         if self.config.posterior == "linearised":
-            width = table_width(self.config.latent)
+            width = sum(table_columns(self.config.latent))
         else:
             width = self.control.inputs if self.bridges is None else self.bridges.inputs
         summaries = static.new_ones(len(static), 1, width)  # of nothing, so that any finite one will do

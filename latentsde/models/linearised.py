@@ -5,7 +5,7 @@ Between observations mean and covariance of the filter follow
     m' = f_p(m),    P' = J P + P Jᵀ + σ²,    J = ∂f_p/∂z at m,
 
 and what is observed, with the decoder linearised at m, moves both (the continuous-discrete extended Kalman
-filter; Jazwinski 1970, section 8.3; Särkkä & Solin 2019, "Applied stochastic differential equations", chapter
+filter; Jazwinski 1970, chapter 8; Särkkä & Solin 2019, "Applied stochastic differential equations", chapter
 10). The innovations' densities multiply to the likelihood of a series: exact where prior and decoder are
 linear, and the better the less a state's posterior is bent over its own width, which is when observations are
 dense or the noise is small. It is no bound.
@@ -196,7 +196,7 @@ def smoothed(model: LatentSDE, batch: Batch) -> Encoding:
     q(z0) are independent normals, of the precisions of the exact one: the best of that kind.
     """
     found, dtype = filtered(model, batch), model.initial.prior_raw.dtype
-    width, variance = model.config.latent, model.diffusion.typical.double().square()
+    variance = model.diffusion.typical.double().square()
     precision = torch.zeros_like(found.covariance)
     potential = torch.zeros_like(found.mean)
     table: list[Tensor] = []
@@ -221,14 +221,13 @@ def smoothed(model: LatentSDE, batch: Batch) -> Encoding:
     # Rounding must not let a later step end before an earlier one.
     times = torch.stack(ends[::-1], dim=1).cummax(dim=1).values
     summaries = torch.stack(table[::-1], dim=1).to(dtype)
-    assert summaries.shape[-1] == table_width(width)
     context = Context(times.to(dtype), summaries, steps[batch.lengths])
     return Encoding(mean.to(dtype), std.to(dtype), context, batch.static)
 
 
-def table_width(latent: int) -> int:
-    """Numbers that the context has of a step."""
-    return 3 * latent + 2 * latent**2
+def table_columns(latent: int) -> list[int]:
+    """Widths of what the context has of a step: mean and f_p at its end, λ, J and Λ by row."""
+    return [latent, latent, latent, latent**2, latent**2]
 
 
 def _earlier(
@@ -279,9 +278,7 @@ class LinearisedSDE(PosteriorSDE):
 
     def _ahead(self, times: Tensor, extra: Tensor) -> Steered:
         ahead, width = self.context.at(times), self.model.config.latent
-        end, rate, potential, slope, precision = ahead.summary.split(
-            [width, width, width, width**2, width**2], dim=-1
-        )
+        end, rate, potential, slope, precision = ahead.summary.split(table_columns(width), dim=-1)
         slope, precision = (part.unflatten(-1, (width, width)) for part in (slope, precision))
         transition = _transition(slope, ahead.gap)
         spread = _spread(transition, self._variance, ahead.gap)

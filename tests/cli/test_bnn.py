@@ -158,7 +158,10 @@ def test_samples_of_weights_that_are_not_random_are_refused(root: Path, tmp_path
     common = ("--data", "cifar10", "--root", root, "--out", run, "--model", "odenet")
     assert latentsde("bnn", "train", *common, *SMALL).code == 0
     message = refused(latentsde("bnn", "evaluate", run, "--root", root, "--samples", 3))
-    assert "--samples" in message and "leave it out" in message
+    assert "weights are not random; leave the samples out" in message
+    assert not (run / "metrics.json").exists()
+    assert latentsde("bnn", "evaluate", run, "--root", root).code == 0
+    assert json.loads((run / "metrics.json").read_text())["how"]["samples"] == 1
 
 
 @pytest.mark.parametrize(
