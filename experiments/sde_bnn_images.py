@@ -37,6 +37,7 @@ from latentsde.models.classifiers import NAMES, ClassifierConfig
 from latentsde.models.sde_bnn import Depth
 from latentsde.plotting.classification import learning_curves
 from latentsde.training import ClassifierTrainingConfig, fit_classifier
+from latentsde.training.classifier_config import PRECISIONS
 
 PUBLISHED = {
     "mnist": {
@@ -81,7 +82,6 @@ class Plan:
     average: float = 0.995
     crop: int = 2
     flip: bool = False
-    precision: str = "float32"
     samples: int = 8
     """Of the weights, at test time."""
 
@@ -101,7 +101,7 @@ def model_of(plan: Plan, name: str, images: LabelledImages) -> ClassifierConfig:
     )
 
 
-def one(plan: Plan, name: str, steps: int, root: Path, out: Path) -> dict[str, Any]:
+def one(plan: Plan, name: str, steps: int, precision: str, root: Path, out: Path) -> dict[str, Any]:
     """Train one model, going on from what `out` holds, and score it."""
     made = circumstances()  # before, as the code may be another one afterwards
     everything, test = read_images(plan.data, root)
@@ -114,7 +114,7 @@ def one(plan: Plan, name: str, steps: int, root: Path, out: Path) -> dict[str, A
         tempering=plan.tempering,
         crop=plan.crop,
         flip=plan.flip,
-        precision=plan.precision,
+        precision=precision,
         # Each by a single sample of the weights.
         validate_every=max(1, steps // 12),
         validation_samples=1,
@@ -136,6 +136,7 @@ def one(plan: Plan, name: str, steps: int, root: Path, out: Path) -> dict[str, A
         "model": name,
         "made": made,
         "steps": steps,
+        "precision": precision,
         "best_step": fit.best_step,
         "seconds": round(fit.seconds, 1),
         "parameters": sum(p.numel() for p in fit.network.parameters()),
@@ -143,17 +144,18 @@ def one(plan: Plan, name: str, steps: int, root: Path, out: Path) -> dict[str, A
         "samples": len(predicted.logits),
         "prediction_seconds": round(predicted.seconds, 1),
         "note": test.note,
-        "curve": curve(run / "history.csv"),
+        "curve": curve(run / "history.csv", plan.batch / len(train)),
     }
     result |= outside_auc(fit.network, plan.data, root, test, predicted, seed=plan.seed)
     return result
 
 
-def curve(history: Path) -> list[list[float]]:
-    """(seconds, accuracy, NLL) of every validation."""
+def curve(history: Path, share: float) -> list[list[float]]:
+    """(passes over the images, seconds, accuracy, NLL) of every validation; a step takes a share of them."""
     with history.open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "validation"]
-    return [[float(row["seconds"]), float(row["accuracy"]), float(row["nll"])] for row in rows]
+    values = ("seconds", "accuracy", "nll")
+    return [[int(row["step"]) * share, *(float(row[value]) for value in values)] for row in rows]
 
 
 def table(plan: Plan, results: list[dict[str, Any]]) -> list[str]:
@@ -163,8 +165,8 @@ def table(plan: Plan, results: list[dict[str, Any]]) -> list[str]:
         f"{'MNIST' if plan.data == 'mnist' else 'CIFAR-10'}{f' ({note})' if note else ''}",
         "",
         "| model | published: accuracy % / ECE ×1e-2 | accuracy % | ECE ×1e-2 | NLL | Brier | OOD AUC | "
-        "parameters | steps | training, minutes |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "parameters | steps | passes | training, minutes | on |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in sorted(results, key=lambda row: NAMES.index(row["model"])):
         scores, auc = row["scores"], row["ood_auc"]
@@ -173,18 +175,18 @@ def table(plan: Plan, results: list[dict[str, Any]]) -> list[str]:
             f"{100 * scores['accuracy']:.2f} | {100 * scores['ece']:.2f} | "
             f"{number(scores['nll'])} | {scores['brier']:.4f} | "
             f"{'-' if auc is None else f'{auc:.3f}'} | {row['parameters']:,} | {row['steps']} | "
-            f"{row['seconds'] / 60:.0f} |"
+            f"{row['curve'][-1][0]:.1f} | {row['seconds'] / 60:.0f} | "
+            f"{row['made']['machine']['cpu']}, {row['precision']} |"
         )
     numbers = ", ".join(f"{name} {value}" for name, value in asdict(plan).items())
     made = [row["made"] for row in results]
     days = sorted({one["date"][:10] for one in made})
     when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
-    machines = sorted({one["machine"]["cpu"] for one in made})
     return [
         *lines,
         "",
         f"OOD AUC: test images told from others by the entropy of their prediction, {'; '.join(others)}.",
-        f"Plan: {numbers}; one thread each, {', '.join(machines)}; {when}.",
+        f"Plan: {numbers}; one thread each; {when}.",
     ]
 
 
@@ -193,17 +195,19 @@ def number(nll: float | None) -> str:
 
 
 def draw(results: list[dict[str, Any]]) -> Figure:
-    curves = {
-        row["model"]: tuple(np.array([[s / 60, 100 * (1 - a)] for s, a, _ in row["curve"]]).T)
-        for row in results
-    }
-    figure = learning_curves(curves, "training, minutes", "error on held-out images, %")
+    curves = {}
+    for row in results:
+        passes, seconds, accuracy, _ = np.array(row["curve"]).T
+        curves[row["model"]] = (np.stack([passes, seconds / 60]), 100 * (1 - accuracy))
+    # By minutes only what ran on one processor can be compared.
+    across = ("passes over the images", "training, minutes")
+    figure = learning_curves(curves, across, "error on held-out images, %")
     # What is compared differs by tenths of a percent at the end and by tens at the beginning.
-    ax = figure.axes[0]
-    ax.set_yscale("log")
-    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0)))
-    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    ax.yaxis.set_minor_formatter(lambda value, _: "")
+    for ax in figure.axes:
+        ax.set_yscale("log")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0)))
+        ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        ax.yaxis.set_minor_formatter(lambda value, _: "")
     return figure
 
 
@@ -216,6 +220,7 @@ def main() -> None:
         "--models", nargs="*", default=["sde-bnn"], choices=NAMES, help="none: only the table"
     )
     parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="in which to train")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--page", type=Path)
     for entry in fields(Plan):
@@ -235,7 +240,9 @@ def main() -> None:
     with torch_threads(1):
         for name in asked["models"]:
             try:
-                result = one(plan, name, asked["steps"], asked["root"], out / "runs")
+                result = one(
+                    plan, name, asked["steps"], asked["precision"], asked["root"], out / "runs"
+                )
             except InputError as error:
                 raise SystemExit(f"{error} (or choose another --out)") from None
             write_json(out / "results" / f"{name}.json", {"plan": asdict(plan), "result": result})

@@ -136,26 +136,35 @@ def uncertain_images(
     return figure
 
 
-def learning_curves(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], xlabel: str, ylabel: str) -> Figure:
-    """Named curves in one panel, such as the accuracy of several models over the epochs; NaN is left out.
+def learning_curves(
+    curves: Mapping[str, tuple[ArrayLike, ArrayLike]], xlabel: str | Sequence[str], ylabel: str
+) -> Figure:
+    """Named curves, such as the accuracy of several models over the epochs; NaN is left out.
 
-    `curves[name]` is x and y, `(n,)` each.
+    `curves[name]` is x and y, `(n,)` each. With several `xlabel`s there is a panel for each, and x is
+    `(panels, n)`.
     """
     if not curves:
         raise InputError("there are no curves to draw; give at least one as {name: (x, y)}")
+    labels = [xlabel] if isinstance(xlabel, str) else list(xlabel)
     with style():
-        figure, axes = grid(1, 1, width=4.6, height=2.8)
-        ax, entries = axes[0, 0], {}
+        width = 4.6 if len(labels) == 1 else 3.6
+        figure, axes = grid(1, len(labels), width=width, height=2.8, sharey=True)
+        entries = {}
         looks = [(color, dash) for dash in DASHES for color in COLORS]
         for (name, (x, y)), (color, dash) in zip(curves.items(), cycle(looks), strict=False):
-            points = finite(np.asarray(x, dtype=float), np.asarray(y, dtype=float))
             look: dict[str, Any] = {"color": color, "ls": dash, "lw": 1.2}
-            ax.plot(*points, marker="o" if len(points[0]) <= 40 else None, ms=2.6, **look)
+            along = np.asarray(x, dtype=float).reshape(len(labels), -1)
+            for ax, values in zip(axes[0], along, strict=True):
+                points = finite(values, np.asarray(y, dtype=float))
+                ax.plot(*points, marker="o" if len(points[0]) <= 40 else None, ms=2.6, **look)
             entries[wrap(name, 40, 1)] = Line2D([], [], **look)
-        ax.set(xlabel=xlabel, ylabel=ylabel)
-        for axis in (ax.xaxis, ax.yaxis):
-            axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-            axis.set_major_formatter(Numbers())
+        axes[0, 0].set_ylabel(ylabel)
+        for ax, label in zip(axes[0], labels, strict=True):
+            ax.set_xlabel(label)
+            for axis in (ax.xaxis, ax.yaxis):
+                axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+                axis.set_major_formatter(Numbers())
         legend(figure, entries)
     return figure
 
