@@ -240,9 +240,7 @@ def main() -> None:
     with torch_threads(1):
         for name in asked["models"]:
             try:
-                result = one(
-                    plan, name, asked["steps"], asked["precision"], asked["root"], out / "runs"
-                )
+                result = one(plan, name, asked["steps"], asked["precision"], asked["root"], out / "runs")
             except InputError as error:
                 raise SystemExit(f"{error} (or choose another --out)") from None
             write_json(out / "results" / f"{name}.json", {"plan": asdict(plan), "result": result})

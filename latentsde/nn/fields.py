@@ -30,15 +30,24 @@ class MLP(nn.Sequential):
 
     def linearised(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(..., outputs) at x (..., inputs), and the derivatives (..., outputs, inputs)."""
-        slopes, linear = [], [module for module in self if isinstance(module, nn.Linear)]
+        bends, linear = [], [module for module in self if isinstance(module, nn.Linear)]
         for module in linear[:-1]:
             x = torch.tanh(module(x))
-            slopes.append((1.0 - x.square()).unsqueeze(-2))
+            bends.append(1.0 - x.square())
         # From the output backwards each product is one matrix of all rows by a weight.
-        slope: Tensor = linear[-1].weight
-        for module, bend in zip(reversed(linear[:-1]), reversed(slopes), strict=True):
-            slope = (slope * bend) @ module.weight
+        slope = _across(linear[-1].weight, bends[-1], linear[-2].weight)
+        for module, bend in zip(reversed(linear[:-2]), reversed(bends[:-1]), strict=True):
+            slope = (slope * bend.unsqueeze(-2)) @ module.weight
         return linear[-1](x), slope
+
+
+def _across(outer: Tensor, bend: Tensor, inner: Tensor) -> Tensor:
+    """outer diag(bend) inner, (..., O, I), of weights (O, H) and (H, I) and bend (..., H).
+
+    As bend by all products of two weights: nothing of the size rows by O by H is made.
+    """
+    products = outer.mT.unsqueeze(-1) * inner.unsqueeze(-2)
+    return (bend @ products.flatten(1)).unflatten(-1, products.shape[1:])
 
 
 class ConditionedMLP(nn.Module):
@@ -70,5 +79,5 @@ class ConditionedMLP(nn.Module):
         """(..., outputs) and their derivatives by the state (..., outputs, state)."""
         hidden = self.from_state(state)
         hidden = torch.tanh(hidden if condition is None else hidden + condition)
-        slope = self.output.weight * (1.0 - hidden.square()).unsqueeze(-2)
-        return self.output(hidden), slope @ self.from_state.weight
+        slope = _across(self.output.weight, 1.0 - hidden.square(), self.from_state.weight)
+        return self.output(hidden), slope
