@@ -204,7 +204,9 @@ TINY = {
     ),
     "lorenz": (
         lorenz,
-        lorenz.Plan(steps=2, whole_steps=2, series=8, batch=4, hidden=5, dt=0.0125, paths=60, fine=2),
+        lorenz.Plan(
+            steps=2, batch=4, pieces_iterations=2, whole_iterations=2, series=8, hidden=5, paths=60, fine=2
+        ),
         "neural stochastic flow (Kiyohara et al. 2025), published | 0.80 | 1.30 | 0.60 | 0.20",
     ),
 }
