@@ -2,16 +2,16 @@
 
     python -m experiments.lorenz --seeds 0 --out runs/lorenz
 
-1,024 series (see `experiments.lorenz_attractor`) and a `LatentSDE` of the paper's sizes, latent 4 and hidden
-100, trained by the likelihood of an extended Kalman filter (`posterior="linearised"`): the observations are
-dense and the noise is small, so that there is little to lose by it, and no posterior has to be learned to the
-accuracy of the drift that a diffusion so small asks for. The decoder is held as the projection on the first
-three dimensions: which coordinates the state has is free, and steps of an optimiser in them are errors of the
-observations' size. First pieces of the series, as most is learned from a few steps at a time, then whole
-ones, with p(z0) taken from where the filter finds them to begin. The likelihood is computed and not sampled,
-and the model has nine hundred parameters: after a thousand steps of Adam all series are one batch and the
-optimiser is L-BFGS (`experiments.full_batch`), which came in two minutes beyond where Adam's twelve thousand
-steps had come.
+1,024 series (see `experiments.lorenz_attractor`) and a `LatentSDE` of hidden size 100, the paper's, and three
+dimensions, as many as are observed (the paper's has four), trained by the likelihood of an extended Kalman
+filter (`posterior="linearised"`): the observations are dense and the noise is small, so that there is little
+to lose by it, and no posterior has to be learned to the accuracy of the drift that a diffusion so small asks
+for. The decoder is held as a projection: which coordinates the state has is free, and steps of an optimiser in
+them are errors of the observations' size. First pieces of the series, as most is learned from a few steps at a
+time, then whole ones, with p(z0) taken from where the filter finds them to begin. The likelihood is computed
+and not sampled, and the model has 721 parameters: after a thousand steps of Adam all series are one batch and
+the optimiser is L-BFGS (`experiments.full_batch`), which came in two minutes beyond where Adam's twelve
+thousand steps had come.
 What is learned so is the drift of continuous time, so the prior is simulated by a method of order 1.5
 (`solve`'s own choice for additive noise): Euler's steps of a tenth of the observations' spacing are off by
 h/2 f'f, several times the error of the learned drift, and what is off is then the simulation.
