@@ -6,12 +6,11 @@
 dimensions, as many as are observed (the paper's has four), trained by the likelihood of an extended Kalman
 filter (`posterior="linearised"`): the observations are dense and the noise is small, so that there is little
 to lose by it, and no posterior has to be learned to the accuracy of the drift that a diffusion so small asks
-for. The decoder is held as a projection: which coordinates the state has is free, and steps of an optimiser in
-them are errors of the observations' size. First pieces of the series, as most is learned from a few steps at a
-time, then whole ones, with p(z0) taken from where the filter finds them to begin. The likelihood is computed
-and not sampled, and the model has 721 parameters: after a thousand steps of Adam all series are one batch and
-the optimiser is L-BFGS (`experiments.full_batch`), which came in two minutes beyond where Adam's twelve
-thousand steps had come.
+for. The decoder is held as the identity: which coordinates the state has is free, and steps of an optimiser
+in them are errors of the observations' size. First pieces of the series, as most is learned from a few steps
+at a time, then whole ones, with p(z0) taken from where the filter finds them to begin. The likelihood is
+computed and not sampled, and the model has 721 parameters: after a thousand steps of Adam all series are one
+batch and the optimiser is L-BFGS (`experiments.full_batch`).
 What is learned so is the drift of continuous time, so the prior is simulated by a method of order 1.5
 (`solve`'s own choice for additive noise): Euler's steps of a tenth of the observations' spacing are off by
 h/2 f'f, several times the error of the learned drift, and what is off is then the simulation.
@@ -27,7 +26,7 @@ paths without the drift's share, over the attractor's ∫σ²dt; 1 is right, bel
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -64,10 +63,13 @@ PUBLISHED = {
     "SDE matching (Bartosh et al. 2025)": (6.3, 11.7, 7.9, 6.0),
 }
 BAR = PUBLISHED["latent SDE (Li et al. 2020)"]
+AFTERWARDS = ("whole_iterations", "dt", "paths", "fine")  # may change in a run that is gone on with
 
 
 @dataclass(frozen=True)
 class Plan:
+    """`dt` is the step by which paths are simulated; the filter's is the observations' spacing."""
+
     steps: int = 1000
     rows: int = 11
     batch: int = 256
@@ -118,20 +120,24 @@ def one(plan: Plan, seed: int, out: Path | None = None) -> dict[str, Any]:
         patience=0,
         seed=seed,
     )
+    trained = {name: value for name, value in asdict(plan).items() if name not in AFTERWARDS}
     with tempfile.TemporaryDirectory() as folder:
         place = (out or Path(folder)) / f"seed{seed}"
         first = fit(model, pieces, out=place / "adam", config=config, resume=True, tensorboard=False)
         seconds = first.seconds
-        model.double()  # L-BFGS learns the curvature from differences of gradients
-        seconds += most_likely(model, pieces, plan.pieces_iterations, plan.part, place / "pieces.pt")
+        model.double()  # L-BFGS takes curvature from differences of gradients, which rounding would hide
+        towards = partial(most_likely, model, part=plan.part, plan=trained)
+        seconds += towards(pieces, plan.pieces_iterations, place=place / "pieces.pt")
         begin_where_series_do(model, series)
-        seconds += most_likely(model, series, plan.whole_iterations, plan.part, place / "whole.pt")
+        seconds += towards(series, plan.whole_iterations, place=place / "whole.pt")
     return {"seconds": round(seconds, 1)} | evaluate(
         model.float().eval(), clean, observed, centre, scale, plan, seed
     )
 
 
-def most_likely(model: LatentSDE, series: IrregularSeries, iterations: int, part: int, place: Path) -> float:
+def most_likely(
+    model: LatentSDE, series: IrregularSeries, iterations: int, part: int, place: Path, plan: dict[str, Any]
+) -> float:
     """Iterations towards the largest likelihood of all series, `part` at a time; the seconds they took."""
     batches = []
     for begin in range(0, len(series), part):
@@ -142,7 +148,7 @@ def most_likely(model: LatentSDE, series: IrregularSeries, iterations: int, part
         return -model.elbo(batches[k], seed=0).log_likelihood.sum() / len(series)
 
     free = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return minimise(loss, len(batches), free, iterations, place)
+    return minimise(loss, len(batches), free, iterations, place, plan)
 
 
 @torch.no_grad()

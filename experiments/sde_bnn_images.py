@@ -8,8 +8,8 @@ finished in --out (a run that was killed is gone on with), scores it on the test
 all that is finished there, with the figure of learning curves. Steps are given for each model, so that its
 training takes the time it is to have; what it took is in the table.
 
-A tenth of the training images is held out; the running average of the weights predicts, at the one of twelve
-or thirteen points of training where the held-out NLL is best. Published figures are of Xu, Chen, Li &
+A tenth of the training images is held out; the running average of the weights predicts, at the one of some
+twelve points of training (--validations) where the held-out NLL is best. Published figures are of Xu, Chen, Li &
 Duvenaud 2022: other networks, on a GPU and for hundreds of epochs.
 """
 
@@ -101,7 +101,9 @@ def model_of(plan: Plan, name: str, images: LabelledImages) -> ClassifierConfig:
     )
 
 
-def one(plan: Plan, name: str, steps: int, precision: str, root: Path, out: Path) -> dict[str, Any]:
+def one(
+    plan: Plan, name: str, steps: int, validations: int, precision: str, root: Path, out: Path
+) -> dict[str, Any]:
     """Train one model, going on from what `out` holds, and score it."""
     made = circumstances()  # before, as the code may be another one afterwards
     everything, test = read_images(plan.data, root)
@@ -116,7 +118,7 @@ def one(plan: Plan, name: str, steps: int, precision: str, root: Path, out: Path
         flip=plan.flip,
         precision=precision,
         # Each by a single sample of the weights.
-        validate_every=max(1, steps // 12),
+        validate_every=max(1, steps // validations),
         validation_samples=1,
         seed=plan.seed,
     )
@@ -144,7 +146,7 @@ def one(plan: Plan, name: str, steps: int, precision: str, root: Path, out: Path
         "samples": len(predicted.logits),
         "prediction_seconds": round(predicted.seconds, 1),
         "note": test.note,
-        "curve": curve(run / "history.csv", plan.batch / len(train)),
+        "curve": curve(run / "history.csv", min(plan.batch, len(train)) / len(train)),
     }
     result |= outside_auc(fit.network, plan.data, root, test, predicted, seed=plan.seed)
     return result
@@ -199,9 +201,9 @@ def draw(results: list[dict[str, Any]]) -> Figure:
     for row in results:
         passes, seconds, accuracy, _ = np.array(row["curve"]).T
         curves[row["model"]] = (np.stack([passes, seconds / 60]), 100 * (1 - accuracy))
-    # By minutes only what ran on one processor can be compared.
-    across = ("passes over the images", "training, minutes")
-    figure = learning_curves(curves, across, "error on held-out images, %")
+    processors = {row["made"]["machine"]["cpu"] for row in results}
+    minutes = "training, minutes" if len(processors) == 1 else "training, minutes (of unlike processors)"
+    figure = learning_curves(curves, ("passes over the images", minutes), "error on held-out images, %")
     # What is compared differs by tenths of a percent at the end and by tens at the beginning.
     for ax in figure.axes:
         ax.set_yscale("log")
@@ -220,6 +222,7 @@ def main() -> None:
         "--models", nargs="*", default=["sde-bnn"], choices=NAMES, help="none: only the table"
     )
     parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--validations", type=int, default=12, help="on the way; they take time as well")
     parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="in which to train")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--page", type=Path)
@@ -240,7 +243,8 @@ def main() -> None:
     with torch_threads(1):
         for name in asked["models"]:
             try:
-                result = one(plan, name, asked["steps"], asked["precision"], asked["root"], out / "runs")
+                how = (asked["steps"], asked["validations"], asked["precision"])
+                result = one(plan, name, *how, asked["root"], out / "runs")
             except InputError as error:
                 raise SystemExit(f"{error} (or choose another --out)") from None
             write_json(out / "results" / f"{name}.json", {"plan": asdict(plan), "result": result})
@@ -249,6 +253,8 @@ def main() -> None:
     results = [content["result"] for content in contents if content["plan"] == mine]
     if len(results) < len(contents):
         print(f"{len(contents) - len(results)} models in {out} have other plans and are left out.")
+    if not results:
+        raise SystemExit(f"{out} holds no results of this plan; name --models to train or score them again")
     name = f"sde_bnn_{plan.data}"
     content = {"plan": asdict(plan), "results": results}
     deliver(table(plan, results), draw(results), content, name, out, asked["page"])

@@ -49,6 +49,12 @@ def draw_curves() -> Figure:
     )
 
 
+def draw_panels() -> Figure:
+    steps = np.arange(1, 9)
+    curves = {f"model {k}": (np.stack([steps, 60 * k * steps]), 1 / steps) for k in (1, 2)}
+    return learning_curves(curves, ("step", "seconds"), "error")
+
+
 FIGURES: dict[str, Callable[[], Figure]] = {
     "reliability": draw_reliability,
     "many bins": lambda: reliability_diagram([(k, k / 40, k / 40) for k in range(40)], 0.0, "a title " * 30),
@@ -57,6 +63,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "grey images": lambda: draw_uncertain(7, channels=1, names=list("0123456789")),
     "one image": lambda: draw_uncertain(1),
     "curves": draw_curves,
+    "curves in two panels": draw_panels,
     "short curves": lambda: learning_curves(
         {"a": ([], []), "b": ([1], [2.0]), "c": ([1, 2], [math.nan, 1])}, "x", "y"
     ),
@@ -143,9 +150,20 @@ def test_the_first_curve_has_the_models_colour_and_no_two_look_alike() -> None:
     assert [text.get_text() for text in figure.legends[0].get_texts()][:2] == ["SDE-BNN", "ODENet"]
 
 
+def test_panels_show_the_same_curves_along_their_own_axes() -> None:
+    left, right = draw_panels().axes
+    for k, (a, b) in enumerate(zip(left.lines, right.lines, strict=True), start=1):
+        np.testing.assert_array_equal(60 * k * a.get_xdata(), b.get_xdata())
+        np.testing.assert_array_equal(a.get_ydata(), b.get_ydata())
+        assert a.get_color() == b.get_color()
+    assert (left.get_xlabel(), right.get_xlabel(), left.get_ylabel()) == ("step", "seconds", "error")
+
+
 def test_what_cannot_be_drawn_is_refused_with_the_remedy() -> None:
     with pytest.raises(InputError, match="no curves to draw; give at least one"):
         learning_curves({}, "x", "y")
+    with pytest.raises(InputError, match=r"x of a is \(3,\); give a row for each of 2 panels"):
+        learning_curves({"a": ([1, 2, 3], [1, 2, 3])}, ("x", "z"), "y")
     for bins in ([], [(1, 0.5)]):
         with pytest.raises(InputError, match=r"give a \(count, mean confidence, accuracy\)"):
             reliability_diagram(bins, 0.0, "a")

@@ -17,15 +17,16 @@ mean m: log p(later | z) = λᵀ(z - m) - ½ (z - m)ᵀ Λ (z - m) + const. The 
 
 the prior's own drift and a pull that is linear in the state, so that `simulated_elbo` is a bound. There is no
 recognition network, and nothing of the posterior is to be learned. Matrices of the state's size are
-multiplied at every step: for few latent dimensions.
+multiplied at every step of the filter, and systems of it solved at every step of the smoother and of its
+paths: for few latent dimensions.
 
-Inside of the filter matrices are (L, L, B): products of many small matrices are then sums of long vectors, in
-half the time of a batched product.
+Inside the filter matrices are (L, L, B), so that a product of many small ones is a sum of long vectors.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -38,6 +39,8 @@ from .posterior import Encoding, PosteriorSDE
 
 if TYPE_CHECKING:
     from .latent_sde import LatentSDE
+
+LOG_TWO_PI = math.log(2.0 * math.pi)
 
 
 @dataclass(frozen=True)
@@ -54,21 +57,28 @@ class _Cell:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class Row:
     """A row of observations, seen from the filter's mean before it: by how much they are off, `error` (B, D);
     their derivatives by the state, `slope` (B, D, L); their precisions, `weight` (B, D), 0 where nothing is
-    observed; how far they move the mean, `moved` (B, L).
+    observed.
     """
 
     error: Tensor
     slope: Tensor
     weight: Tensor
-    moved: Tensor
 
     def message(self) -> tuple[Tensor, Tensor]:
         """What the row says of the state, as precision (B, L, L) and potential (B, L)."""
         weighted = self.slope.mT * self.weight.unsqueeze(-2)
         return weighted @ self.slope, _times(weighted, self.error)
+
+
+class _Update(NamedTuple):
+    """By how much a row moves the mean (B, L), the covariance after it (L, L, B), its log density (B,)."""
+
+    moved: Tensor
+    covariance: Tensor
+    log_density: Tensor
 
 
 @dataclass(frozen=True)
@@ -78,13 +88,14 @@ class Filtered:
     Attributes:
         log_likelihood: (B,) of all that was observed, nats in scaled units.
         mean, std: (B, L) of p(z0).
-        rows: for each row the steps that lead to it and what it says; None where it says nothing.
+        rows: for each row the steps that lead to it, the row and how far it moves the mean; None for both
+            where nothing is observed.
     """
 
     log_likelihood: Tensor
     mean: Tensor
     std: Tensor
-    rows: list[tuple[list[_Cell], _Seen | None]]
+    rows: list[tuple[list[_Cell], tuple[Row, Tensor] | None]]
 
 
 def filtered(model: LatentSDE, batch: Batch) -> Filtered:
@@ -100,6 +111,7 @@ def filtered(model: LatentSDE, batch: Batch) -> Filtered:
     first, total, rows = (mean, std), mean.new_zeros(len(batch)), []
     variance = model.diffusion.typical.double().square()
     own = torch.ceil(gaps / dt - 1e-6).clamp_min(1.0)
+    features = batch.mask.any(0).tolist()
     for row, count in enumerate(own.amax(0).int().tolist()):
         cells = []
         for step in range(count):
@@ -111,17 +123,19 @@ def filtered(model: LatentSDE, batch: Batch) -> Filtered:
             cell = _predict(model, mean, t, h, end, batch.static)
             # The trapezium of the noise at the step's beginning, carried over, and at its end.
             half = _diagonal(0.5 * h * variance)
-            # Packed, as all that follows goes along the batch.
-            over = _transition(cell.slope.permute(1, 2, 0).contiguous(), h.squeeze(-1))
-            covariance = _product(_product(over, covariance + half), over.transpose(0, 1)) + half
+            # Contiguous along the batch, over which all that follows runs.
+            transition = _transition(cell.slope.permute(1, 2, 0).contiguous(), h.squeeze(-1))
+            covariance = _product(_product(transition, covariance + half), transition.transpose(0, 1)) + half
             mean = cell.end
             cells.append(cell)
-        seen = None
-        if bool(batch.mask[:, row].any()):
-            log_density, seen, covariance = _update(model, batch, row, mean, covariance, times[:, row])
-            mean = mean + seen.moved
-            total = total + log_density
-        rows.append((cells, seen))
+        found = None
+        observed = [feature for feature, seen in enumerate(features[row]) if seen]
+        if observed:
+            seen = _row(model, batch, row, mean, times[:, row])
+            update = one_by_one if len(observed) <= mean.shape[-1] else at_once
+            moved, covariance, log_density = update(seen, observed, covariance)
+            mean, total, found = mean + moved, total + log_density, (seen, moved)
+        rows.append((cells, found))
     return Filtered(total, *first, rows)
 
 
@@ -168,44 +182,71 @@ def _transition(slope: Tensor, h: Tensor) -> Tensor:
     return one + step + _product(_product(step, step), 0.5 * one + step / 6.0)
 
 
-def _step(slope: Tensor, h: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
-    """Transition and noise of a step as the filter has them, but (..., L, L) each: J so, and h (..., 1)."""
+def _transition_and_noise(slope: Tensor, h: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """Those of a step as the filter has them, (..., L, L) each, for J (..., L, L) and h (..., 1)."""
     shape = slope.shape
     flat = slope.reshape(-1, *shape[-2:]).permute(1, 2, 0)
-    over = _transition(flat, h.expand(*shape[:-2], 1).reshape(-1)).permute(2, 0, 1).reshape(shape)
+    transition = _transition(flat, h.expand(*shape[:-2], 1).reshape(-1)).permute(2, 0, 1).reshape(shape)
     half = 0.5 * h * variance
-    return over, (over * half.unsqueeze(-2)) @ over.mT + torch.diag_embed(half)
+    return transition, (transition * half.unsqueeze(-2)) @ transition.mT + torch.diag_embed(half)
 
 
-def _update(
-    model: LatentSDE, batch: Batch, row: int, mean: Tensor, covariance: Tensor, t: Tensor
-) -> tuple[Tensor, _Seen, Tensor]:
-    """(B,) log density of a row, the row, and the covariance after it; feature by feature, as their errors
-    are independent.
-    """
-    dtype, latent = model.initial.prior_raw.dtype, mean.shape[-1]
+def _row(model: LatentSDE, batch: Batch, row: int, mean: Tensor, t: Tensor) -> Row:
+    dtype = model.initial.prior_raw.dtype
     extra = model.extra(t.to(dtype), batch.static, torch.Size(t.shape))
     location, slope = model.decoder.linearised(torch.cat([mean.to(dtype), extra], dim=-1))
-    slope = slope[..., :latent].double()
     known = batch.mask[:, row]
-    variance = model.likelihoods.scale.double().square()
     error = torch.where(known, batch.values[:, row].double() - location.double(), 0.0)
-    moved = torch.zeros_like(mean.mT)
-    log_density = mean.new_zeros(len(mean))
-    log_two_pi = math.log(2.0 * math.pi)
-    for feature in known.any(0).nonzero().flatten().tolist():
-        seen, along = known[:, feature], slope[:, feature].mT.contiguous()
-        shared = (covariance * along).sum(1)
-        total = (along * shared).sum(0) + variance[feature]
-        surprise = error[:, feature] - (along * moved).sum(0)
-        gain = torch.where(seen, shared / total, 0.0)
-        moved = moved + gain * surprise
-        covariance = covariance - gain.unsqueeze(1) * shared
-        log_density = log_density - 0.5 * torch.where(
-            seen, total.log() + log_two_pi + surprise.square() / total, 0.0
-        )
-    row_seen = _Seen(error, slope, known / variance, moved.mT)
-    return log_density, row_seen, covariance
+    weight = known / model.likelihoods.scale.double().square()
+    return Row(error, slope[..., : mean.shape[-1]].double(), weight)
+
+
+def one_by_one(row: Row, observed: Sequence[int], covariance: Tensor) -> _Update:
+    """For few features, whose errors are independent: nothing is factored.
+
+    What is left of a variance is a difference: as many digits are lost as it has become smaller by.
+    """
+    # What is not symmetric would be left in by every observation, and can grow.
+    covariance = 0.5 * (covariance + covariance.transpose(0, 1))
+    moved = covariance.new_zeros(covariance.shape[1:])
+    log_density = moved.new_zeros(moved.shape[1:])
+    for feature in observed:
+        seen = row.weight[:, feature] > 0.0
+        variance = torch.where(seen, row.weight[:, feature], 1.0).reciprocal()
+        direction = row.slope[:, feature].mT.contiguous()
+        cross = (covariance * direction).sum(1)
+        spread = ((direction * cross).sum(0) + variance).sqrt()
+        innovation = (row.error[:, feature] - (direction * moved).sum(0)) / spread
+        gain = torch.where(seen, cross / spread, 0.0)
+        moved = moved + gain * innovation
+        covariance = covariance - gain.unsqueeze(1) * gain
+        density = -0.5 * (LOG_TWO_PI + innovation.square()) - spread.log()
+        log_density = log_density + torch.where(seen, density, 0.0)
+    return _Update(moved.mT, covariance, log_density)
+
+
+def at_once(row: Row, observed: Sequence[int], covariance: Tensor) -> _Update:
+    """For many features, by what they say together; in the root of the covariance all is well conditioned."""
+    precision, potential = row.message()
+    root = _cholesky(covariance.permute(2, 0, 1))
+    one = torch.eye(len(covariance), dtype=root.dtype, device=root.device)
+    gained = _cholesky(one + root.mT @ precision @ root)
+    half = torch.linalg.solve_triangular(gained, root.mT, upper=False)
+    after = half.mT @ half
+    moved = _times(after, potential)
+    # Where nothing is observed the error is 0, and so is the logarithm of what stands for the weight.
+    log_weight = torch.where(row.weight > 0.0, row.weight, 1.0).log()
+    count = (row.weight > 0.0).sum(-1)
+    squares = (row.weight * row.error.square()).sum(-1) - (potential * moved).sum(-1)
+    log_density = 0.5 * (log_weight.sum(-1) - count * LOG_TWO_PI - squares)
+    log_density = log_density - gained.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    return _Update(moved, after.permute(1, 2, 0).contiguous(), log_density)
+
+
+def _cholesky(matrix: Tensor) -> Tensor:
+    """NaN where there is none: training says which series, and no batch fails for one of them."""
+    root, failed = torch.linalg.cholesky_ex(matrix)
+    return torch.where((failed == 0)[..., None, None], root, math.nan)
 
 
 def smoothed(model: LatentSDE, batch: Batch) -> Encoding:
@@ -222,16 +263,17 @@ def smoothed(model: LatentSDE, batch: Batch) -> Encoding:
     for cells, seen in reversed(found.rows):
         if seen is not None:
             # About the mean before the row, of which its own evidence is told.
-            of_row, towards = seen.message()
-            potential = potential + _times(precision, seen.moved) + towards
-            precision = precision + of_row
+            row, moved = seen
+            precision_of_row, potential_of_row = row.message()
+            potential = potential + _times(precision, moved) + potential_of_row
+            precision = precision + precision_of_row
         for cell in reversed(cells):
             rate = model.prior_drift(cell.end.to(dtype), cell.known).double()
             parts = (cell.slope.flatten(1), precision.flatten(1))
             table.append(torch.cat([cell.end, rate, potential, *parts], dim=-1))
             ends.append(cell.time)
-            over, spread = _step(cell.slope, cell.length, variance)
-            precision, potential = _earlier(precision, potential, over, spread)
+            transition, noise = _transition_and_noise(cell.slope, cell.length, variance)
+            precision, potential = _earlier(precision, potential, transition, noise)
     whole = torch.diag_embed(found.std.square().reciprocal()) + precision
     mean = found.mean + torch.linalg.solve(whole, potential)
     std = whole.diagonal(dim1=-2, dim2=-1).rsqrt()
@@ -250,12 +292,12 @@ def table_columns(latent: int) -> list[int]:
 
 
 def _earlier(
-    precision: Tensor, potential: Tensor, transition: Tensor, spread: Tensor
+    precision: Tensor, potential: Tensor, transition: Tensor, noise: Tensor
 ) -> tuple[Tensor, Tensor]:
     """A message taken back over a step, without a difference of precisions."""
-    one = torch.eye(spread.shape[-1], dtype=spread.dtype, device=spread.device)
+    one = torch.eye(noise.shape[-1], dtype=noise.dtype, device=noise.device)
     both = torch.cat([precision, potential.unsqueeze(-1)], dim=-1)
-    back = transition.mT @ torch.linalg.solve(one + precision @ spread, both)
+    back = transition.mT @ torch.linalg.solve(one + precision @ noise, both)
     earlier = back[..., :-1] @ transition
     return 0.5 * (earlier + earlier.mT), back[..., -1]
 
@@ -299,8 +341,8 @@ class LinearisedSDE(PosteriorSDE):
         ahead, width = self.context.at(times), self.model.config.latent
         end, rate, potential, slope, precision = ahead.summary.split(table_columns(width), dim=-1)
         slope, precision = (part.unflatten(-1, (width, width)) for part in (slope, precision))
-        over, spread = _step(slope, ahead.gap, self._variance)
-        precision, potential = _earlier(precision, potential, over, spread)
+        transition, noise = _transition_and_noise(slope, ahead.gap, self._variance)
+        precision, potential = _earlier(precision, potential, transition, noise)
         mean = end - ahead.gap * rate + 0.5 * ahead.gap.square() * _times(slope, rate)
         pull = self._variance.unsqueeze(-1) * precision
         return Steered(mean, self._variance * potential, pull.flatten(-2), ahead.exists)

@@ -34,8 +34,8 @@ class MLP(nn.Sequential):
         for module in linear[:-1]:
             x = torch.tanh(module(x))
             bends.append(1.0 - x.square())
-        # From the output backwards each product is one matrix of all rows by a weight.
         slope = _across(linear[-1].weight, bends[-1], linear[-2].weight)
+        # From the output backwards each product is one matrix of all rows by a weight.
         for module, bend in zip(reversed(linear[:-2]), reversed(bends[:-1]), strict=True):
             slope = (slope * bend.unsqueeze(-2)) @ module.weight
         return linear[-1](x), slope
@@ -44,7 +44,7 @@ class MLP(nn.Sequential):
 def _across(outer: Tensor, bend: Tensor, inner: Tensor) -> Tensor:
     """outer diag(bend) inner, (..., O, I), of weights (O, H) and (H, I) and bend (..., H).
 
-    As bend by all products of two weights: nothing of the size rows by O by H is made.
+    As bend by all products of two weights: where I is small, nothing of the size rows by O by H is made.
     """
     products = outer.mT.unsqueeze(-1) * inner.unsqueeze(-2)
     return (bend @ products.flatten(1)).unflatten(-1, products.shape[1:])

@@ -154,7 +154,9 @@ def learning_curves(
         looks = [(color, dash) for dash in DASHES for color in COLORS]
         for (name, (x, y)), (color, dash) in zip(curves.items(), cycle(looks), strict=False):
             look: dict[str, Any] = {"color": color, "ls": dash, "lw": 1.2}
-            along = np.asarray(x, dtype=float).reshape(len(labels), -1)
+            along = np.atleast_2d(np.asarray(x, dtype=float))
+            if len(along) != len(labels):
+                raise InputError(f"x of {name} is {np.shape(x)}; give a row for each of {len(labels)} panels")
             for ax, values in zip(axes[0], along, strict=True):
                 points = finite(values, np.asarray(y, dtype=float))
                 ax.plot(*points, marker="o" if len(points[0]) <= 40 else None, ms=2.6, **look)

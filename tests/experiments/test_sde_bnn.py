@@ -76,6 +76,7 @@ def test_images_are_compared_in_one_table_over_several_calls(
     text = capsys.readouterr().out.split("MNIST")[-1]
     rows = [line for line in text.splitlines() if line.startswith("| ") and "published" not in line]
     assert [row.split(" | ")[0] for row in rows] == ["| sde-bnn", "| odenet", "| resnet32"]
+    assert all(" | 2 | 2.0 | " in row and row.endswith(", float32 |") for row in rows)
     assert "(not digits)" in text and "99.46 / 2.88" in rows[2]
     assert (tmp_path / "docs" / "figures" / "sde_bnn_mnist.png").exists()
     results = json.loads((tmp_path / "docs" / "results" / "sde_bnn_mnist.json").read_text())["results"]

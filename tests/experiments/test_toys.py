@@ -17,6 +17,7 @@ from experiments.neighbours import knn_kl
 from experiments.seeds import Experiment, run
 from latentsde import LatentSDE
 from latentsde.models import predict
+from tests.models.linear_gaussian import batch_of
 from tests.significance import bound
 
 
@@ -184,6 +185,20 @@ def test_a_natural_step_solves_a_linear_drift_at_once_and_is_no_longer_than_aske
         full = torch.cat([units, torch.ones(200, 1).double()], dim=1)
         assert float(0.02 * (full @ step).square().sum()) == pytest.approx(1.0)
         torch.testing.assert_close(step / step.norm(), aim / aim.norm())
+
+
+def test_a_likelihood_is_the_same_in_parts_and_does_not_fall(tmp_path: Path) -> None:
+    series = lorenz_attractor.series_of(lorenz_attractor.simulate(7, 0)[:6])
+    found = []
+    for part in (3, 7):
+        model = LatentSDE.for_series(series, latent=3, hidden=4, dt=0.025, posterior="linearised").double()
+        place = tmp_path / f"{part}.pt"
+        for iterations in (0, 1, 3):
+            lorenz.most_likely(model, series, iterations, part, place, {})
+            with torch.no_grad():
+                found.append(float(model.elbo(batch_of(series, model), seed=0).log_likelihood.sum()))
+    assert found[0] < found[1] < found[2]
+    assert found[:3] == pytest.approx(found[3:], rel=1e-6)
 
 
 TINY = {

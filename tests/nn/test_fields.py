@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from torch.autograd.functional import jacobian
 
 from latentsde.nn import MLP, ConditionedMLP, TimeFeatures
 
@@ -45,6 +46,16 @@ def test_an_mlp_maps_the_last_axis_and_may_start_at_zero(layers: int) -> None:
     x = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0))
     assert MLP(3, 7, 4, layers=layers)(x).shape == (2, 5, 4)
     assert (MLP(3, 7, 4, layers=layers, zero_output=True)(x) == 0).all()
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_an_mlp_knows_its_derivatives(layers: int) -> None:
+    network = MLP(3, 7, 4, layers=layers).double()
+    x = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    value, slope = network.linearised(x)
+    torch.testing.assert_close(value, network(x))
+    apart = [jacobian(network, row) for row in x.flatten(0, 1)]
+    torch.testing.assert_close(slope.flatten(0, 1), torch.stack(apart))
 
 
 def test_an_mlp_is_bounded_far_away() -> None:
