@@ -74,7 +74,7 @@ class Plan:
     rows: int = 11
     batch: int = 256
     pieces_iterations: int = 60
-    whole_iterations: int = 1000
+    whole_iterations: int = 1200
     part: int = 512
     series: int = 1024
     latent: int = 3
@@ -184,12 +184,16 @@ def evaluate(
         floor.append(knn_kl(true, other))
     batch = collate(series_of(observed[:, : plan.batch]), np.arange(plan.batch), model.scaler)
     _, paths, rate = variation(model, batch, plan.dt / plan.fine, derive_seed(seed, 2))
+    finer = LatentSDE(replace(model.config, dt=SPACING / 2), model.scaler)
+    finer.load_state_dict(model.state_dict())
+    likelihoods = [float(one.elbo(batch, seed=0).log_likelihood.mean()) for one in (model, finer.eval())]
     ratio = rate.double().mean(0) / (DIFFUSION / scale.double()) ** 2
     return {
         "kl": kl,
         "kl_backwards": backwards,
         "floor": floor,
         "roughness": ratio.tolist(),
+        "log_likelihood": likelihoods,
         "true": fresh[:, :40].double().round(decimals=3).tolist(),
         "prior": drawn[:, :40].double().round(decimals=3).tolist(),
         "posterior": paths[:: plan.fine, 0].double().round(decimals=4).tolist(),
@@ -241,7 +245,9 @@ def table(plan: Plan, results: list[dict[str, Any]]) -> list[str]:
         good = all(ROUGHNESS_BAR[0] <= value <= ROUGHNESS_BAR[1] for value in row["roughness"])
         lines.append(
             f"Seed {row['seed']}: quadratic variation of posterior paths over the attractor's (x, y, z) "
-            f"{ratios}, bar .8 to 1.25 {'met' if good else 'missed'}; trained for {row['seconds']:.0f} s."
+            f"{ratios}, bar .8 to 1.25 {'met' if good else 'missed'}; trained for {row['seconds']:.0f} s. "
+            "Log-likelihood of a series by the filter in steps of the spacing and of half of it: "
+            f"{', '.join(f'{value:.2f}' for value in row['log_likelihood'])}."
         )
     return lines
 

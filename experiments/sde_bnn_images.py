@@ -9,8 +9,8 @@ all that is finished there, with the figure of learning curves. Steps are given 
 training takes the time it is to have; what it took is in the table.
 
 A tenth of the training images is held out; the running average of the weights predicts, at the one of some
-twelve points of training (--validations) where the held-out NLL is best. Published figures are of Xu, Chen, Li &
-Duvenaud 2022: other networks, on a GPU and for hundreds of epochs.
+twelve points of training (--validations) where the held-out NLL is best. Published figures are of Xu, Chen,
+Li & Duvenaud 2022: other networks, on a GPU and for hundreds of epochs.
 """
 
 from __future__ import annotations
