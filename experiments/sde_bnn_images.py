@@ -207,7 +207,8 @@ def draw(results: list[dict[str, Any]]) -> Figure:
     # What is compared differs by tenths of a percent at the end and by tens at the beginning.
     for ax in figure.axes:
         ax.set_yscale("log")
-        ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0)))
+        low, high = ax.get_ylim()
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5) if high > 10 * low else range(1, 10)))
         ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         ax.yaxis.set_minor_formatter(lambda value, _: "")
     return figure
