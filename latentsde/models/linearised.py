@@ -132,8 +132,9 @@ def filtered(model: LatentSDE, batch: Batch) -> Filtered:
         observed = [feature for feature, seen in enumerate(features[row]) if seen]
         if observed:
             seen = _row(model, batch, row, mean, times[:, row])
-            update = one_by_one if len(observed) <= mean.shape[-1] else at_once
-            moved, covariance, log_density = update(seen, observed, covariance)
+            few = len(observed) <= mean.shape[-1]
+            update = one_by_one(seen, observed, covariance) if few else at_once(seen, covariance)
+            moved, covariance, log_density = update
             mean, total, found = mean + moved, total + log_density, (seen, moved)
         rows.append((cells, found))
     return Filtered(total, *first, rows)
@@ -225,7 +226,7 @@ def one_by_one(row: Row, observed: Sequence[int], covariance: Tensor) -> _Update
     return _Update(moved.mT, covariance, log_density)
 
 
-def at_once(row: Row, observed: Sequence[int], covariance: Tensor) -> _Update:
+def at_once(row: Row, covariance: Tensor) -> _Update:
     """For many features, by what they say together; in the root of the covariance all is well conditioned."""
     precision, potential = row.message()
     root = _cholesky(covariance.permute(2, 0, 1))
