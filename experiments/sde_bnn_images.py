@@ -33,6 +33,7 @@ from latentsde.errors import InputError
 from latentsde.evaluation.classifier_report import outside_auc
 from latentsde.evaluation.classifiers import predict_images
 from latentsde.files import write_json
+from latentsde.models import read_config
 from latentsde.models.classifiers import NAMES, ClassifierConfig
 from latentsde.models.sde_bnn import Depth
 from latentsde.plotting.classification import learning_curves
@@ -130,13 +131,14 @@ def one(
         out=run,
         config=training,
         resume=True,
-        metadata={"data": plan.data},
+        metadata={"data": plan.data, "made": made},
     )
     predicted = predict_images(fit.network, test, samples=plan.samples, seed=plan.seed)
     scores = predicted.scores(test.labels)
     result = {
         "model": name,
-        "made": made,
+        # Of the training: a finished run may be scored again on another machine.
+        "made": read_config(run).get("made", made),
         "steps": steps,
         "precision": precision,
         "best_step": fit.best_step,
@@ -238,6 +240,8 @@ def main() -> None:
             option = f"--{entry.name.replace('_', '-')}"
             parser.add_argument(option, type=type(entry.default), default=entry.default)
     asked = vars(parser.parse_args())
+    if asked["validations"] < 1:
+        parser.error("--validations must be at least 1")
     given = {entry.name: asked[entry.name] for entry in fields(Plan)}
     plan = Plan(**{name: tuple(v) if isinstance(v, list) else v for name, v in given.items()})
     out: Path = asked["out"]

@@ -344,5 +344,9 @@ def evaluate(
     if metrics["ood_auc"] is None:
         print(f"no out-of-distribution AUC: {metrics['ood_note']}")
     else:
-        print(f"AUC of telling them from others by entropy: {metrics['ood_auc']:.3f} ({metrics['ood_note']})")
+        information = metrics["ood_auc_information"]
+        ways = f"by entropy {metrics['ood_auc']:.3f}"
+        if information is not None:
+            ways += f", by mutual information {information:.3f}"
+        print(f"AUC of telling them from others {ways} ({metrics['ood_note']})")
     print(f"Report: {run / 'report.html'}")

@@ -51,6 +51,7 @@ def report_classifier(
     Returns:
         What metrics.json holds: `test`, the scores; `dial`, their cost; `ood_auc`, how well the predictive
         entropy tells test images from those of another data set, None where that is not in `root`;
+        `ood_auc_information`, how well what samples of the weights disagree by does, None of one sample too;
         `ood_note`, which images those are, or why there are none.
 
     Raises:
@@ -108,16 +109,21 @@ def outside_auc(
     seed: int,
     depth: Depth | None = None,
 ) -> dict[str, Any]:
-    """`ood_auc`, how well the entropy of a prediction tells test images from those of another data set, and
-    `ood_note`, which those are; None, and why, where they are not in `root`.
+    """`ood_auc`, how well the entropy of a prediction tells test images from those of another data set,
+    `ood_auc_information`, how well the mutual information of label and weights does (None where a single
+    sample has none), and `ood_note`, which those are; None, and why, where they are not in `root`.
     """
     try:
         outside = out_of_distribution(data, root, test, OUTSIDE)
     except InputError as error:
-        return {"ood_auc": None, "ood_note": str(error)}
+        return {"ood_auc": None, "ood_auc_information": None, "ood_note": str(error)}
     other = predict_images(network, outside, samples=len(prediction.logits), seed=seed, depth=depth)
+    inside, beyond = prediction.information, other.information
     return {
         "ood_auc": out_of_distribution_auc(prediction.entropy, other.entropy),
+        "ood_auc_information": (
+            None if inside is None or beyond is None else out_of_distribution_auc(inside, beyond)
+        ),
         "ood_note": f"{len(outside):,} {outside.note}",
     }
 
@@ -173,6 +179,9 @@ def write_classifier_report(run: Path) -> Path:
         rows.append(["tempering of the KL in training", f"{how['tempering']:g}"])
     auc = "none" if metrics["ood_auc"] is None else number(metrics["ood_auc"])
     rows.append(["AUC of entropy against another data set", f"{auc} ({escape(metrics['ood_note'])})"])
+    if metrics.get("ood_auc_information") is not None:
+        information = number(metrics["ood_auc_information"])
+        rows.append(["the same of the mutual information of label and weights", information])
     template = resources.files("latentsde.evaluation").joinpath("report_template.html").read_text("utf-8")
     page = Template(template).substitute(
         title=escape(f"{config.get('data', 'images')}"),

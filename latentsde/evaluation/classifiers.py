@@ -19,6 +19,7 @@ from latentsde.errors import InputError
 from latentsde.evaluation.classification import (
     ClassificationScores,
     mean_probabilities,
+    mutual_information,
     predictive_entropy,
     score_probabilities,
 )
@@ -50,6 +51,11 @@ class ClassifierPrediction:
     def entropy(self) -> Tensor:
         """(N,) of the mean probabilities, nats."""
         return predictive_entropy(self.probabilities)
+
+    @property
+    def information(self) -> Tensor | None:
+        """(N,) mutual information of label and weights, nats; None of a single sample, which has none."""
+        return mutual_information(self.logits) if len(self.logits) > 1 else None
 
     def scores(self, labels: Tensor) -> ClassificationScores:
         return score_probabilities(self.probabilities, labels)

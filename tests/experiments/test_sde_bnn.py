@@ -83,6 +83,18 @@ def test_images_are_compared_in_one_table_over_several_calls(
     assert {row["model"] for row in results} == {"sde-bnn", "odenet", "resnet32"}
     assert all(0.0 <= row["scores"]["accuracy"] <= 1.0 and len(row["curve"]) >= 1 for row in results)
 
+    with pytest.raises(SystemExit) as refused:
+        monkeypatch.setattr(sys, "argv", ["sde_bnn_images", *given, "--validations", "0"])
+        sde_bnn_images.main()
+    assert refused.value.code == 2 and "--validations must be" in capsys.readouterr().err
+
+    # A finished run scored again, here on another machine, was still trained where it was trained.
+    monkeypatch.setattr(sde_bnn_images, "circumstances", lambda: {"machine": {"cpu": "another"}})
+    monkeypatch.setattr(sys, "argv", ["sde_bnn_images", *given])
+    sde_bnn_images.main()
+    again = json.loads((tmp_path / "docs" / "results" / "sde_bnn_mnist.json").read_text())["results"]
+    assert [row["made"] for row in again] == [row["made"] for row in results]
+
     # What was trained is asked further questions: of its dials, and of images unlike those of training.
     for module in (sde_bnn_dial, sde_bnn_corruption):
         monkeypatch.setattr(module, "read_images", lambda name, root: (images(60), images(30)))
