@@ -19,14 +19,15 @@ from typing import Any
 import torch
 from matplotlib.figure import Figure
 
+from experiments.endings import one_sentence
 from experiments.results import deliver
 from latentsde.benchmarks.timing import torch_threads
-from latentsde.data.images import LabelledImages, noisy, read_images, rotated
+from latentsde.data.images import LabelledImages, noisy, read_test_images, rotated
 from latentsde.errors import InputError
 from latentsde.evaluation.classifiers import predict_images
 from latentsde.models.classifiers import NAMES, load_classifier
 from latentsde.plotting.classification import COLORS, DASHES
-from latentsde.plotting.style import grid, legend, style
+from latentsde.plotting.style import caption, grid, legend, style
 
 Change = Callable[[LabelledImages, float], LabelledImages]
 CHANGES: dict[str, tuple[Change, tuple[float, ...], str]] = {
@@ -54,9 +55,9 @@ def measured(runs: Path, root: Path, images: int, samples: int) -> dict[str, Any
             continue
         own = content.get("data")
         if own is None or (test is not None and own != data):
-            raise SystemExit(f"{runs / name} is of the images {own}, not of {data or 'mnist or cifar10'}")
+            raise InputError(f"{runs / name} is of the images {own}, not of {data or 'mnist or cifar10'}")
         if test is None:
-            data, (_, every) = own, read_images(own, root)
+            data, every = own, read_test_images(own, root)
             test = every.select(torch.arange(min(images, len(every))))
         found[name] = {
             change: [
@@ -67,7 +68,7 @@ def measured(runs: Path, root: Path, images: int, samples: int) -> dict[str, Any
         }
         print(f"{name}: done", flush=True)
     if test is None:
-        raise SystemExit(f"{runs} holds no finished run of {', '.join(NAMES)}")
+        raise InputError(f"{runs} holds no finished run of {', '.join(NAMES)}")
     return {"data": data, "note": test.note, "images": len(test), "samples": samples, "models": found}
 
 
@@ -119,6 +120,7 @@ def draw(found: dict[str, Any]) -> Figure:
         for ax in axes.flat:
             ax.set_ylim(bottom=0.0)
         legend(figure, entries)
+        caption(figure, found["note"])
     return figure
 
 
@@ -140,4 +142,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_sentence():
+        main()

@@ -19,14 +19,16 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from experiments.endings import one_sentence
 from experiments.results import deliver
 from latentsde.benchmarks.machine import describe
 from latentsde.benchmarks.timing import torch_threads
-from latentsde.data.images import read_images
+from latentsde.data.images import read_test_images
+from latentsde.errors import InputError
 from latentsde.evaluation.classifiers import dial_row, predict_images
 from latentsde.models.classifiers import load_classifier
 from latentsde.models.sde_bnn import Depth
-from latentsde.plotting.style import MODEL, REFERENCE, grid, legend, style
+from latentsde.plotting.style import MODEL, REFERENCE, caption, grid, legend, style
 
 TOLERANCES = (100.0, 10.0, 1.0, 0.1, 0.01)
 STEPS = (1, 2, 3, 6, 12, 24)
@@ -38,10 +40,10 @@ def measured(run: Path, root: Path, images: int, samples: int) -> dict[str, Any]
     """The rows of both dials, on the first `images` of the test set."""
     network, config, content = load_classifier(run)
     if "data" not in content:
-        raise SystemExit(f"{run / 'config.json'} does not name its images")
+        raise InputError(f"{run / 'config.json'} does not name its images")
     if not config.has_depth:
-        raise SystemExit(f"{run} is of {config.model}, which has no depth to solve")
-    _, test = read_images(content["data"], root)
+        raise InputError(f"{run} is of {config.model}, which has no depth to solve")
+    test = read_test_images(content["data"], root)
     shown = test.select(torch.arange(min(images, len(test))))
     trained = config.depth
 
@@ -93,14 +95,22 @@ def table(rows: dict[str, Any]) -> list[str]:
 
 
 def draw(rows: dict[str, Any]) -> Figure:
-    """Error and calibration error against evaluations, by tolerance and by steps, and against samples."""
+    """Error and calibration error: by tolerance and by steps against evaluations and against inference time,
+    and against samples.
+    """
+    per_image = 1000.0 / (rows["images"] * rows["tolerance"][0]["samples"])
+    panels = (
+        ("evaluations", 1.0, "evaluations of the blocks", {"tolerance": "o-", "steps": "s:"}),
+        ("seconds", per_image, "ms for an image and a sample", {"tolerance": "o-", "steps": "s:"}),
+        ("samples", 1.0, "samples of the weights", {"samples": "o-"}),
+    )
     with style():
-        figure, axes = grid(1, 2, width=3.2, height=2.4)
+        figure, axes = grid(1, len(panels), width=2.5, height=2.4)
         lines: dict[str, Any] = {}
-        dials = ((0, "tolerance", "o-"), (0, "steps", "s:"), (1, "samples", "o-"))
+        dials = [(k, dial, look) for k, (*_, shown) in enumerate(panels) for dial, look in shown.items()]
         for column, dial, look in dials:
-            ax, key = axes[0, column], "samples" if dial == "samples" else "evaluations"
-            x = np.array([row[key] for row in rows[dial]])
+            ax, (key, scale, label, _) = axes[0, column], panels[column]
+            x = np.array([scale * row[key] for row in rows[dial]])
             error = np.array([100.0 * (1.0 - row["accuracy"]) for row in rows[dial]])
             calibration = np.array([100.0 * row["ece"] for row in rows[dial]])
             by = {"tolerance": ", by tolerance", "steps": ", by equal steps", "samples": ""}[dial]
@@ -111,13 +121,15 @@ def draw(rows: dict[str, Any]) -> Figure:
             ax.set_xscale("log")
             ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
             ax.xaxis.set_minor_formatter(lambda value, _: "")
-            ax.set_xlabel("samples of the weights" if column else "evaluations of the blocks")
+            ax.set_xlabel(label)
         # One step of the solver is many times as wrong as two.
-        axes[0, 0].set_yscale("log")
-        axes[0, 0].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes[0, 1].set_ylim(bottom=0.0)
+        for ax in axes[0, :2]:
+            ax.set_yscale("log")
+            ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes[0, 2].set_ylim(bottom=0.0)
         axes[0, 0].set_ylabel("%")
         legend(figure, lines)
+        caption(figure, rows["note"])
     return figure
 
 
@@ -138,4 +150,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_sentence():
+        main()

@@ -26,6 +26,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
+from experiments.endings import one_sentence
 from experiments.results import circumstances, deliver
 from latentsde.benchmarks.timing import torch_threads
 from latentsde.data.images import LabelledImages, read_images
@@ -33,8 +34,8 @@ from latentsde.errors import InputError
 from latentsde.evaluation.classifier_report import outside_auc
 from latentsde.evaluation.classifiers import predict_images
 from latentsde.files import write_json
-from latentsde.models import read_config
 from latentsde.models.classifiers import NAMES, ClassifierConfig
+from latentsde.models.saving import CONFIG, read_config
 from latentsde.models.sde_bnn import Depth
 from latentsde.plotting.classification import learning_curves
 from latentsde.training import ClassifierTrainingConfig, fit_classifier
@@ -106,7 +107,9 @@ def one(
     plan: Plan, name: str, steps: int, validations: int, precision: str, root: Path, out: Path
 ) -> dict[str, Any]:
     """Train one model, going on from what `out` holds, and score it."""
-    made = circumstances()  # before, as the code may be another one afterwards
+    run = out / name
+    # Before, as the code may be another one afterwards; a run that goes on was begun elsewhere, perhaps.
+    sessions = [*trained(run), circumstances()]
     everything, test = read_images(plan.data, root)
     train, validation = everything.split(len(everything) // 10, seed=plan.seed)
     training = ClassifierTrainingConfig(
@@ -123,7 +126,6 @@ def one(
         validation_samples=1,
         seed=plan.seed,
     )
-    run = out / name
     fit = fit_classifier(
         model_of(plan, name, train),
         train,
@@ -131,15 +133,15 @@ def one(
         out=run,
         config=training,
         resume=True,
-        metadata={"data": plan.data, "made": made},
+        metadata={"data": plan.data, "sessions": sessions},
     )
     predicted = predict_images(fit.network, test, samples=plan.samples, seed=plan.seed)
     scores = predicted.scores(test.labels)
     result = {
         "model": name,
-        # Of the training: a finished run may be scored again on another machine.
-        "made": read_config(run).get("made", made),
+        "trained": trained(run),
         "steps": steps,
+        "validations": validations,
         "precision": precision,
         "best_step": fit.best_step,
         "seconds": round(fit.seconds, 1),
@@ -152,6 +154,12 @@ def one(
     }
     result |= outside_auc(fit.network, plan.data, root, test, predicted, seed=plan.seed)
     return result
+
+
+def trained(run: Path) -> list[dict[str, Any]]:
+    """When, where and by which code each session of a run's training was; scoring it again is none."""
+    found: list[dict[str, Any]] = read_config(run).get("sessions", []) if (run / CONFIG).exists() else []
+    return found
 
 
 def curve(history: Path, share: float) -> list[list[float]]:
@@ -180,18 +188,21 @@ def table(plan: Plan, results: list[dict[str, Any]]) -> list[str]:
             f"{number(scores['nll'])} | {scores['brier']:.4f} | "
             f"{'-' if auc is None else f'{auc:.3f}'} | {row['parameters']:,} | {row['steps']} | "
             f"{row['curve'][-1][0]:.1f} | {row['seconds'] / 60:.0f} | "
-            f"{row['made']['machine']['cpu']}, {row['precision']} |"
+            f"{' and '.join(processors(row)) or 'not recorded'}, {row['precision']} |"
         )
     numbers = ", ".join(f"{name} {value}" for name, value in asdict(plan).items())
-    made = [row["made"] for row in results]
-    days = sorted({one["date"][:10] for one in made})
-    when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    days = sorted({session["date"][:10] for row in results for session in row["trained"]})
+    when = " to ".join(sorted({days[0], days[-1]})) if days else "no date"
     return [
         *lines,
         "",
         f"OOD AUC: test images told from others by the entropy of their prediction, {'; '.join(others)}.",
         f"Plan: {numbers}; one thread each; {when}.",
     ]
+
+
+def processors(row: dict[str, Any]) -> list[str]:
+    return sorted({session["machine"]["cpu"] for session in row["trained"]})
 
 
 def number(nll: float | None) -> str:
@@ -203,9 +214,11 @@ def draw(results: list[dict[str, Any]]) -> Figure:
     for row in results:
         passes, seconds, accuracy, _ = np.array(row["curve"]).T
         curves[row["model"]] = (np.stack([passes, seconds / 60]), 100 * (1 - accuracy))
-    processors = {row["made"]["machine"]["cpu"] for row in results}
-    minutes = "training, minutes" if len(processors) == 1 else "training, minutes (of unlike processors)"
-    figure = learning_curves(curves, ("passes over the images", minutes), "error on held-out images, %")
+    alike = len({name for row in results for name in processors(row)}) == 1
+    minutes = "training, minutes" if alike else "training, minutes (of unlike processors)"
+    note = next((row["note"] for row in results if row["note"]), "")
+    labels = ("passes over the images", minutes)
+    figure = learning_curves(curves, labels, "error on held-out images, %", note)
     # What is compared differs by tenths of a percent at the end and by tens at the beginning.
     for ax in figure.axes:
         ax.set_yscale("log")
@@ -251,7 +264,7 @@ def main() -> None:
                 how = (asked["steps"], asked["validations"], asked["precision"])
                 result = one(plan, name, *how, asked["root"], out / "runs")
             except InputError as error:
-                raise SystemExit(f"{error} (or choose another --out)") from None
+                raise InputError(f"{error} (or choose another --out)") from None
             write_json(out / "results" / f"{name}.json", {"plan": asdict(plan), "result": result})
     contents = [json.loads(path.read_text()) for path in sorted((out / "results").glob("*.json"))]
     mine = json.loads(json.dumps(asdict(plan)))
@@ -259,11 +272,12 @@ def main() -> None:
     if len(results) < len(contents):
         print(f"{len(contents) - len(results)} models in {out} have other plans and are left out.")
     if not results:
-        raise SystemExit(f"{out} holds no results of this plan; name --models to train or score them again")
+        raise InputError(f"{out} holds no results of this plan; name --models to train or score them again")
     name = f"sde_bnn_{plan.data}"
     content = {"plan": asdict(plan), "results": results}
     deliver(table(plan, results), draw(results), content, name, out, asked["page"])
 
 
 if __name__ == "__main__":
-    main()
+    with one_sentence():
+        main()

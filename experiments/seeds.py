@@ -93,6 +93,8 @@ def run(
         write_table(lines, figure, out, experiment.name)
     if page is not None:
         publish(lines, figure, content, page, experiment.name)
+    if out is None and page is None:
+        say("Neither numbers nor figure are kept without --out.")
     return results
 
 

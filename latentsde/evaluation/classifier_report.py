@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from torch import nn
 
-from latentsde.data.images import LabelledImages, out_of_distribution, read_images
+from latentsde.data.images import LabelledImages, NotFound, out_of_distribution, read_test_images
 from latentsde.devices import check_device
 from latentsde.errors import InputError
 from latentsde.evaluation.classification import out_of_distribution_auc
@@ -55,8 +55,8 @@ def report_classifier(
         `ood_note`, which images those are, or why there are none.
 
     Raises:
-        InputError: the run is not finished or damaged, the images are not there, or depth or samples are
-            given for a network that has none.
+        InputError: the run is not finished or damaged, the images are not there, either data set is damaged,
+            or depth or samples are given for a network that has none.
     """
     run = Path(run)
     check_device(device)
@@ -65,13 +65,17 @@ def report_classifier(
     data = content.get("data")
     if not isinstance(data, str):
         raise InputError(f"{run / 'config.json'} does not name its images; train with 'latentsde bnn train'")
-    _, test = read_images(data, root)
+    test = read_test_images(data, root)
     if test.classes != config.classes:
         raise InputError(f"{run} was trained on other classes than those of {data} in {root}")
     if depth is not None and not config.has_depth:
         raise InputError(f"{run} is of {config.model}, which has no depth to solve; leave the tolerance out")
     if samples is not None and not config.is_random:
         raise InputError(f"{run} is of {config.model}, whose weights are not random; leave the samples out")
+    if samples is not None and config.uses("members"):
+        raise InputError(
+            f"all {config.members} members of the ensemble in {run} predict; leave the samples out"
+        )
     tempering = content.get("training", {}).get("tempering") if config.has_kl else None
     if samples is None:
         samples = 8 if config.is_random else 1
@@ -111,11 +115,12 @@ def outside_auc(
 ) -> dict[str, Any]:
     """`ood_auc`, how well the entropy of a prediction tells test images from those of another data set,
     `ood_auc_information`, how well the mutual information of label and weights does (None where a single
-    sample has none), and `ood_note`, which those are; None, and why, where they are not in `root`.
+    sample has none), and `ood_note`, which those are; None, and why, where they are not in `root`. What is
+    there and damaged is an `InputError`.
     """
     try:
         outside = out_of_distribution(data, root, test, OUTSIDE)
-    except InputError as error:
+    except NotFound as error:
         return {"ood_auc": None, "ood_auc_information": None, "ood_note": str(error)}
     other = predict_images(network, outside, samples=len(prediction.logits), seed=seed, depth=depth)
     inside, beyond = prediction.information, other.information
@@ -145,7 +150,12 @@ def _draw(run: Path, prediction: ClassifierPrediction, test: LabelledImages, cur
         reliability_diagram(scores.bins, scores.ece, test.note or "test images"), figures / "reliability.png"
     )
     shown = uncertain_images(
-        test.images.numpy(), test.labels.numpy(), likeliest.numpy(), confidence.numpy(), test.classes
+        test.images.numpy(),
+        test.labels.numpy(),
+        likeliest.numpy(),
+        confidence.numpy(),
+        test.classes,
+        note=test.note,
     )
     save(shown, figures / "uncertain.png")
     if len(curve) > 1:

@@ -85,6 +85,8 @@ def predict_images(
     """
     if not len(images):
         raise InputError("there are no images to predict; give some")
+    if samples < 1:
+        raise InputError(f"a prediction takes at least 1 sample of the weights, got {samples}")
     network.eval()
     batch_size = batch_size or max(1, 4000 // samples)
     device = next(network.parameters()).device
@@ -97,7 +99,10 @@ def predict_images(
         except NotFinite as error:
             raise InputError(f"the network's numbers are not finite ({error}); train it again") from None
         except StepTooSmall as error:
-            raise InputError(f"adaptive steps do not get through the network ({error})") from None
+            raise InputError(
+                f"adaptive steps within the tolerance end at depth {error.time:.3g} instead of 1; "
+                "take a larger tolerance"
+            ) from None
         if not outputs:
             # float32, and twice more in float64 for probabilities.
             needed = 5 * 4 * len(images) * predicted.output[:, 0].numel()

@@ -24,6 +24,7 @@ from latentsde.plotting.style import (
     REFERENCE,
     WITHHELD,
     Numbers,
+    caption,
     finite,
     grid,
     legend,
@@ -88,7 +89,12 @@ def reliability_diagram(bins: Sequence[Sequence[float | None]], ece: float, titl
 
 
 def uncertain_images(
-    images: np.ndarray, labels: ArrayLike, predicted: ArrayLike, confidence: ArrayLike, classes: Sequence[str]
+    images: np.ndarray,
+    labels: ArrayLike,
+    predicted: ArrayLike,
+    confidence: ArrayLike,
+    classes: Sequence[str],
+    note: str = "",
 ) -> Figure:
     """The images of lowest confidence, at most 24, the least sure first.
 
@@ -97,6 +103,7 @@ def uncertain_images(
         labels, predicted: (N,) numbers of classes, the true and the likeliest one.
         confidence: (N,) probability of the likeliest class.
         classes: the K names.
+        note: what must be said of the images, below them.
     """
     images = np.asarray(images)
     if images.ndim != 4 or images.shape[1] not in (1, 3) or images.dtype != np.uint8 or not len(images):
@@ -127,22 +134,25 @@ def uncertain_images(
         figure, axes = grid(-(-len(least) // columns), columns, width=1.05, height=1.1 + 0.1 * lines)
         for ax in axes.flat[len(least) :]:
             ax.remove()
-        for ax, i, caption in zip(axes.flat, least, captions, strict=False):
+        for ax, i, text in zip(axes.flat, least, captions, strict=False):
             _show(ax, images[i])
             wrong = true[i] != likely[i]
-            ax.set_title(caption, size=7, pad=3, color=WITHHELD if wrong else OBSERVED, linespacing=1.1)
+            ax.set_title(text, size=7, pad=3, color=WITHHELD if wrong else OBSERVED, linespacing=1.1)
         legend(figure, {"right": Patch(color=OBSERVED, lw=0), "wrong": Patch(color=WITHHELD, lw=0)})
-        figure.supxlabel("true / predicted, confidence", fontsize=7.5, color="#555555")
+        caption(figure, "; ".join(filter(None, ("true / predicted, confidence", note))))
     return figure
 
 
 def learning_curves(
-    curves: Mapping[str, tuple[ArrayLike, ArrayLike]], xlabel: str | Sequence[str], ylabel: str
+    curves: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    xlabel: str | Sequence[str],
+    ylabel: str,
+    note: str = "",
 ) -> Figure:
     """Named curves, such as the accuracy of several models over the epochs; NaN is left out.
 
     `curves[name]` is x and y, `(n,)` each. With several `xlabel`s there is a panel for each, and x is
-    `(panels, n)`.
+    `(panels, n)`. `note` is what must be said of the data, below all.
     """
     if not curves:
         raise InputError("there are no curves to draw; give at least one as {name: (x, y)}")
@@ -168,6 +178,7 @@ def learning_curves(
                 axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
                 axis.set_major_formatter(Numbers())
         legend(figure, entries)
+        caption(figure, note)
     return figure
 
 

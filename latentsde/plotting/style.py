@@ -106,6 +106,12 @@ def legend(figure: Figure, entries: Mapping[str, Artist]) -> None:
     )
 
 
+def caption(figure: Figure, text: str) -> None:
+    """A line below all panels, such as what must be said of the data; none of an empty text."""
+    if text:
+        figure.supxlabel(text, fontsize=7.5, color="#555555")
+
+
 def wrap(text: str, width: int, lines: int = 2) -> str:
     """`text` on at most `lines` lines of `width` characters, the rest an ellipsis."""
     return "\n".join(textwrap.wrap(str(text), width, max_lines=lines, placeholder=" …")) or " "

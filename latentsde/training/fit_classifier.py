@@ -16,7 +16,7 @@ from ..brownian import STREAM_VERSION
 from ..data.images import LabelledImages
 from ..errors import InputError
 from ..files import write_json
-from ..models.classifiers import Averaged, ClassifierConfig, build, load_classifier
+from ..models.classifiers import Averaged, ClassifierConfig, build, check_training, load_classifier
 from ..models.saving import save_weights
 from ..version import __version__
 from .classifier import ClassifierTraining
@@ -63,8 +63,8 @@ def fit_classifier(
     however often the run is killed and resumed. Arguments as `latentsde.fit`'s.
 
     Raises:
-        InputError: `out` cannot be used or holds a run, images and model do not match, the run to be resumed
-            is another one, or its files are damaged.
+        InputError: `out` cannot be used or holds a run, images and model do not match, weights that do not
+            fit into memory, the run to be resumed is another one, or its files are damaged.
         TrainingDiverged: loss, gradient or validation is not finite; the last checkpoint is kept.
     """
     out, config = Path(out), config or ClassifierTrainingConfig()
@@ -85,6 +85,7 @@ def fit_classifier(
         raise InputError(
             f"{config.processes} processes cannot share {len(images)} images; use fewer processes"
         )
+    check_training(model, samples=config.samples, device=config.device)
     averaged = Averaged(build(model, seed=config.seed))
     described = {**(metadata or {}), **_description(model, images, validation, config)}
     resumed = open_run(out, described, resume=resume, overwrite=overwrite)

@@ -83,7 +83,7 @@ def make_trainer(
 
 
 def run(trainer: pl.Trainer, module: Training) -> None:
-    """Train. Ctrl-C is a KeyboardInterrupt; the `TrainingDiverged` of a spawned process arrives as one.
+    """Train. Ctrl-C is a KeyboardInterrupt; `TrainingDiverged` and `InputError` of a spawned process arrive.
 
     However it ends, no process of its own goes on.
     """
@@ -101,10 +101,11 @@ def run(trainer: pl.Trainer, module: Training) -> None:
         raise KeyboardInterrupt from None
     except ProcessRaisedException as error:
         # All that comes back from the process is its traceback, as text.
-        found = re.search(rf"^\S*\b{TrainingDiverged.__name__}: (.*)$", str(error), flags=re.MULTILINE)
-        if found is None:
-            raise
-        raise TrainingDiverged(found[1]) from None
+        for kind in (TrainingDiverged, InputError):
+            found = re.search(rf"^\S*\b{kind.__name__}: (.*)$", str(error), flags=re.MULTILINE)
+            if found is not None:
+                raise kind(found[1]) from None
+        raise
     finally:
         if isinstance(launcher := trainer.strategy.launcher, _MultiProcessingLauncher):
             launcher.kill(signal.SIGKILL)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import functools
+import gzip
+import importlib
 import inspect
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from latentsde import memory
 from latentsde.cli.bnn import train
 from latentsde.data.images.cifar10 import read_parts
 from latentsde.data.images.reading import READERS
@@ -39,8 +43,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _few_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    reader = functools.partial(read_parts, parts=("train", "test"), batch=20)
-    monkeypatch.setitem(READERS, "cifar10", reader)
+    monkeypatch.setitem(READERS, "cifar10", functools.partial(read_parts, batch=20))
 
 
 def test_train_resume_and_evaluate(root: Path, tmp_path: Path) -> None:
@@ -81,7 +84,7 @@ def test_train_resume_and_evaluate(root: Path, tmp_path: Path) -> None:
         ("--model", "mc-dropout", "--dropout", 0.5, "--widths", "2-3-4"),
     ],
 )
-def test_every_choice_of_the_library_is_an_option(
+def test_what_an_option_asks_for_is_in_the_configuration(
     options: tuple[object, ...], root: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
@@ -121,7 +124,82 @@ def test_bad_input_is_one_sentence(
     options = [part for pair in given.items() for part in pair]
     message = refused(latentsde("bnn", "train", *options, "--out", tmp_path / "run", *SMALL))
     assert all(word in message for word in words), message
-    assert not (tmp_path / "run" / "model.safetensors").exists()
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--width", 4096),
+        ("--hidden", "9999-9999"),
+        ("--samples", 1000, "--width", 512),
+        ("--model", "hyper-odenet", "--depth-steps", 9999, "--width", 256),
+        ("--model", "mean-field-resnet32", "--samples", 1000, "--widths", "64-64-64"),
+        ("--model", "deep-ensemble", "--members", 1000),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused_before_any_is_made(
+    options: tuple[object, ...], root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "free_bytes", lambda: 2**30)
+
+    def made(*_: object, **__: object) -> None:
+        raise AssertionError("weights are made")
+
+    monkeypatch.setattr(importlib.import_module("latentsde.training.fit_classifier"), "build", made)
+    command = ("bnn", "train", "--data", "cifar10", "--root", root, "--out", tmp_path / "run", *options)
+    message = refused(latentsde(*command))
+    assert "GiB are free" in message and "parameters" in message and "smaller width" in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_too_many_samples_for_evaluation_are_refused(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    common = ("--data", "cifar10", "--root", root, "--out", run, "--model", "mean-field-resnet32")
+    assert latentsde("bnn", "train", *common, *FEW, "--widths", "2-2-2").code == 0
+    monkeypatch.setattr(memory, "free_bytes", lambda: 10**7)
+    message = refused(latentsde("bnn", "evaluate", run, "--root", root, "--samples", 1000))
+    assert "1,000 samples of" in message and "take fewer samples" in message
+    assert not (run / "metrics.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda found: found[:-7], ("data_batch_3.bin", "whole records")),
+        (lambda found: bytes([77]) + found[1:], ("data_batch_3.bin", "label 77", "0 to 9")),
+        (lambda found: gzip.compress(found)[:-7], ("data_batch_3.bin", "damaged gzip")),
+        (None, ("lacks data_batch_3.bin",)),
+    ],
+)
+def test_damaged_and_missing_files_are_refused(
+    damage: Callable[[bytes], bytes] | None, words: tuple[str, ...], root: Path, tmp_path: Path
+) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(root, damaged)
+    file = damaged / "data_batch_3.bin"
+    found = file.read_bytes()
+    file.unlink()
+    if damage is not None:
+        file.write_bytes(damage(found))
+    command = ("bnn", "train", "--data", "cifar10", "--root", damaged, "--out", tmp_path / "run", *SMALL)
+    message = refused(latentsde(*command))
+    assert all(word in message for word in words), message
+    assert not (tmp_path / "run").exists()
+
+
+def test_images_of_another_world_that_are_damaged_are_refused(
+    trained_run: Path, root: Path, tmp_path: Path
+) -> None:
+    run, data = tmp_path / "run", tmp_path / "data"
+    shutil.copytree(trained_run, run)
+    shutil.copytree(root, data)
+    (data / "mnist").mkdir()
+    (data / "mnist" / "t10k-images-idx3-ubyte").write_bytes(b"")
+    assert "lacks train-images" in refused(latentsde("bnn", "evaluate", run, "--root", data))
+    assert not (run / "metrics.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -129,6 +207,7 @@ def test_bad_input_is_one_sentence(
     [
         ("mc-dropout", ("--dropout", 1), ("dropout", "1")),
         ("odenet", ("--blocks", "9999"), ("9,999", "1,000")),
+        ("odenet", ("--blocks", "1-1-1-1-1-1"), ("6 times", "32 by 32 are one pixel after 5")),
         ("resnet32", ("--widths", "16-32"), ("three widths",)),
         ("resnet32", ("--sigma", 0.1), ("--sigma", "resnet32")),
         ("odenet", ("--tempering", 0.1), ("--tempering", "odenet")),
@@ -151,6 +230,15 @@ def test_what_is_no_run_of_a_classifier_is_refused(root: Path, tmp_path: Path) -
     assert "bnn train" in refused(latentsde("bnn", "evaluate", tmp_path / "none", "--root", root))
     (tmp_path / "config.json").write_text("{}")
     assert "classifier" in refused(latentsde("bnn", "evaluate", tmp_path, "--root", root))
+
+
+def test_an_ensemble_has_no_samples_to_choose(root: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    common = ("--data", "cifar10", "--root", root, "--out", run, "--model", "deep-ensemble")
+    assert latentsde("bnn", "train", *common, *FEW, "--members", 2, "--widths", "2-2-2").code == 0
+    assert "all 2 members" in refused(latentsde("bnn", "evaluate", run, "--root", root, "--samples", 3))
+    assert latentsde("bnn", "evaluate", run, "--root", root).code == 0
+    assert json.loads((run / "metrics.json").read_text())["how"]["samples"] == 2
 
 
 def test_samples_of_weights_that_are_not_random_are_refused(root: Path, tmp_path: Path) -> None:
@@ -191,7 +279,7 @@ def test_a_damaged_configuration_is_one_sentence(
 @pytest.fixture(scope="module")
 def trained_run(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(READERS, "cifar10", functools.partial(read_parts, parts=("train", "test"), batch=20))
+        patch.setitem(READERS, "cifar10", functools.partial(read_parts, batch=20))
         run = tmp_path_factory.mktemp("trained") / "run"
         command = ("bnn", "train", "--data", "cifar10", "--root", root, "--out", run, *SMALL)
         assert latentsde(*command).code == 0

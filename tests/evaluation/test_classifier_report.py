@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from latentsde.data.images import LabelledImages
+from latentsde.errors import InputError
 from latentsde.evaluation import classifier_report
 from latentsde.evaluation.classifier_report import outside_auc
 from latentsde.evaluation.classifiers import predict_images
@@ -47,3 +48,5 @@ def test_what_samples_disagree_by_tells_what_entropy_does_not(
         network, "mnist", tmp_path, test, predict_images(network, test, samples=1, seed=0), seed=0
     )
     assert single["ood_auc"] == 0.0 and single["ood_auc_information"] is None
+    with pytest.raises(InputError, match="at least 1 sample of the weights, got 0"):
+        predict_images(network, test, samples=0)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
@@ -22,6 +25,7 @@ from experiments import (
 from experiments.seeds import Experiment, run
 from latentsde.data.images import LabelledImages
 
+ROOT = Path(__file__).resolve().parents[2]
 TINY: dict[str, tuple[Any, Any, str]] = {
     "sde_bnn_toy": (
         sde_bnn_toy,
@@ -93,11 +97,12 @@ def test_images_are_compared_in_one_table_over_several_calls(
     monkeypatch.setattr(sys, "argv", ["sde_bnn_images", *given])
     sde_bnn_images.main()
     again = json.loads((tmp_path / "docs" / "results" / "sde_bnn_mnist.json").read_text())["results"]
-    assert [row["made"] for row in again] == [row["made"] for row in results]
+    assert all(len(row["trained"]) == 1 for row in results)
+    assert [row["trained"] for row in again] == [row["trained"] for row in results]
 
     # What was trained is asked further questions: of its dials, and of images unlike those of training.
     for module in (sde_bnn_dial, sde_bnn_corruption):
-        monkeypatch.setattr(module, "read_images", lambda name, root: (images(60), images(30)))
+        monkeypatch.setattr(module, "read_test_images", lambda name, root: images(30))
     monkeypatch.setattr(sde_bnn_dial, "TOLERANCES", (0.5,))
     monkeypatch.setattr(sde_bnn_dial, "STEPS", (1, 2))
     runs, common = tmp_path / "out" / "runs", ["--root", str(tmp_path), "--out", str(tmp_path / "more")]
@@ -112,6 +117,39 @@ def test_images_are_compared_in_one_table_over_several_calls(
     for scores in found.values():
         assert [row["severity"] for row in scores["rotated"]] == [0, 15, 30, 45, 60, 90]
         assert len({row["nll"] for row in scores["rotated"]}) == 6
+
+
+class Interrupt(pl.Callback):
+    def on_train_batch_end(self, *arguments: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+
+def test_every_session_of_a_training_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sde_bnn_images, "read_images", lambda name, root: (images(60), images(30)))
+    plan = sde_bnn_images.Plan(data="mnist", width=2, depth_steps=2)
+    fit, machines = sde_bnn_images.fit_classifier, iter("ab")
+    monkeypatch.setattr(
+        sde_bnn_images, "circumstances", lambda: {"date": "2026-01-01", "machine": {"cpu": next(machines)}}
+    )
+    asked = (plan, "odenet", 2, 1, "float32", tmp_path, tmp_path)
+    interrupted = functools.partial(fit, callbacks=[Interrupt()])
+    monkeypatch.setattr(sde_bnn_images, "fit_classifier", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sde_bnn_images.one(*asked)
+    monkeypatch.setattr(sde_bnn_images, "fit_classifier", fit)
+    row = sde_bnn_images.one(*asked)
+    assert sde_bnn_images.processors(row) == ["a", "b"]
+    assert any("| a and b, float32 |" in line for line in sde_bnn_images.table(plan, [row]))
+
+
+@pytest.mark.parametrize("module", [sde_bnn_dial, sde_bnn_corruption, sde_bnn_images])
+def test_bad_input_is_one_sentence_and_code_2(module: Any, tmp_path: Path) -> None:
+    runs = {sde_bnn_dial: ["--run", "none"], sde_bnn_corruption: ["--runs", "none"]}
+    options = [*runs.get(module, ["--data", "mnist"]), "--root", "nowhere", "--out", str(tmp_path)]
+    command = [sys.executable, "-m", module.__name__, *options]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("error: no") and ended.stderr.count("\n") == 1, ended.stderr
 
 
 def test_memory_is_measured_of_every_gradient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ and the values, all big-endian, last dimension fastest (LeCun, Cortes & Burges, 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -45,7 +45,13 @@ def read_mnist(root: str | Path) -> tuple[LabelledImages, LabelledImages]:
     Looks for the four IDX files in `root`, `root/mnist` and `root/MNIST/raw`, where torchvision puts them.
     Raises `InputError` for files that are missing, damaged, or whose MD5 is not that of the published ones.
     """
-    return read_part(root, "train"), read_part(root, "test")
+    train, test = read_parts(root, ("train", "test"))
+    return train, test
+
+
+def read_parts(root: str | Path, parts: Sequence[str]) -> list[LabelledImages]:
+    """The `parts` "train" or "test" of MNIST."""
+    return [read_part(root, part) for part in parts]
 
 
 def read_part(root: str | Path, part: str, checksums: Mapping[str, str] = CHECKSUMS) -> LabelledImages:

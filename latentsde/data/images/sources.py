@@ -11,6 +11,10 @@ from pathlib import Path
 from latentsde.errors import InputError
 
 
+class NotFound(InputError):
+    """A folder has nothing of a data set, where what is there and damaged is another `InputError`."""
+
+
 def content(path: Path) -> bytes:
     """The bytes of a file, uncompressed if it is gzipped, whatever its name."""
     try:
@@ -40,8 +44,8 @@ def folder(root: str | Path, what: str, looked_for: str) -> Path:
     return root
 
 
-def not_found(root: Path, what: str, looked_for: str) -> InputError:
-    return InputError(f"{root} holds no {what}; it is never downloaded, put there {looked_for}")
+def not_found(root: Path, what: str, looked_for: str) -> NotFound:
+    return NotFound(f"{root} holds no {what}; it is never downloaded, put there {looked_for}")
 
 
 def members(base: Path, names: Sequence[str], what: str) -> dict[str, Path] | None:

@@ -3,6 +3,7 @@
 from .averaged import Averaged
 from .build import build
 from .config import NAMES, ClassifierConfig
+from .room import check_training
 from .saving import load_classifier
 
-__all__ = ["NAMES", "Averaged", "ClassifierConfig", "build", "load_classifier"]
+__all__ = ["NAMES", "Averaged", "ClassifierConfig", "build", "check_training", "load_classifier"]

@@ -64,18 +64,25 @@ class Standardise(nn.Module):
     """Bytes (batch, channels, height, width) to numbers of about unit size, channels last in memory.
 
     Args:
+        shape: (channels, height, width) of the images; others are refused with `InputError`.
         mean, std: of each channel, of bytes as numbers from 0 to 1.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(self, shape: Sequence[int], mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
+        self.shape = tuple(shape)
         for name, values in (("mean", mean), ("std", std)):
             self.register_buffer(name, torch.tensor(values).view(-1, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
+        if images.shape[1:] != self.shape:  # else grey ones would do for three channels, in silence
+            raise InputError(
+                f"images of shape {tuple(images.shape[1:])} are not those of this network, {self.shape}; "
+                "give it images of its own data set"
+            )
         x = (images.to(self.mean.dtype) / 255.0 - self.mean) / self.std
         return x.contiguous(memory_format=torch.channels_last)
 

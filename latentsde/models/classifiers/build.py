@@ -26,19 +26,29 @@ def build(config: ClassifierConfig, *, seed: int = 0) -> nn.Module:
         # Layers draw their weights on the CPU; torch.manual_seed would set the generators of all devices. The
         # seed itself is what images are held out by.
         torch.default_generator.manual_seed(derive_seed(seed, _WEIGHTS))
-        name = config.model
-        if name.startswith("mean-field-"):
-            return MeanField(_network(config, name.removeprefix("mean-field-")))
-        if name == "deep-ensemble":
-            return Ensemble([_network(config, "resnet32") for _ in range(config.members)])
-        if name == "mc-dropout":
-            return Dropout(_network(config, "resnet32", dropout=config.dropout))
-        network = _network(config, name)
-        return network if isinstance(network, ContinuousDepth) else Certain(network)
+        return _classifier(config)
+
+
+def outline(config: ClassifierConfig) -> nn.Module:
+    """The same network with no memory behind its numbers (device "meta"): what is asked for its size."""
+    with torch.device("meta"):
+        return _classifier(config)
+
+
+def _classifier(config: ClassifierConfig) -> nn.Module:
+    name = config.model
+    if name.startswith("mean-field-"):
+        return MeanField(_network(config, name.removeprefix("mean-field-")))
+    if name == "deep-ensemble":
+        return Ensemble([_network(config, "resnet32") for _ in range(config.members)])
+    if name == "mc-dropout":
+        return Dropout(_network(config, "resnet32", dropout=config.dropout))
+    network = _network(config, name)
+    return network if isinstance(network, ContinuousDepth) else Certain(network)
 
 
 def _network(config: ClassifierConfig, name: str, dropout: float = 0.0) -> nn.Module:
-    standardise = Standardise(config.mean, config.std)
+    standardise = Standardise(config.image, config.mean, config.std)
     if name == "resnet32":
         return nn.Sequential(
             standardise,

@@ -115,6 +115,12 @@ class ClassifierConfig:
             whole(name, getattr(self, name), at_least=least)
         if self.rank is not None:
             whole("rank", self.rank, at_least=1)
+        halvings, most = self.reduce + len(self.blocks) - 1, (max(self.image[1:]) - 1).bit_length()
+        if self.has_depth and halvings > most:
+            raise InputError(
+                f"reduce {self.reduce} and {len(self.blocks)} groups of blocks halve images {halvings} times "
+                f"and {self.image[1]} by {self.image[2]} are one pixel after {most}; take fewer groups"
+            )
         if not isinstance(self.sticking_the_landing, bool):
             raise InputError(
                 f"sticking_the_landing must be True or False, got {quote(self.sticking_the_landing)}"

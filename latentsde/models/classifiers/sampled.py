@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ...brownian import derive_seed, standard_normal
+from ...memory import check_room
 from ..sde_bnn import ContinuousDepth, Depth, Predicted
 from ..sde_bnn.weights import FlatParameters
 
@@ -84,11 +85,18 @@ class MeanField(nn.Module):
     def __init__(self, network: nn.Module, *, log_std: float = -4.0, prior_std: float = 0.1) -> None:
         super().__init__()
         self.flat = FlatParameters(network)
-        self.mean = nn.Parameter(self.flat.initial.clone())
+        self.mean = nn.Parameter(self.flat.flatten(network))
         self.log_std = nn.Parameter(torch.full_like(self.mean, log_std))
         self.prior_std = prior_std
 
+    def bytes_of_weights(self, samples: int) -> int:
+        """What samples of the weights take, with the noise they are made of."""
+        return 3 * samples * self.flat.count * self.mean.element_size()
+
     def forward(self, x: Tensor, *, seed: int = 0, samples: int = 1, depth: Depth | None = None) -> Predicted:
+        if samples > 1 and self.mean.device.type == "cpu":
+            what = f"{samples:,} samples of {self.flat.count:,} weights"
+            check_room(self.bytes_of_weights(samples), what, "take fewer samples")
         ids = torch.arange(samples, device=x.device)
         noise = standard_normal((samples, self.flat.count), seed=seed, ids=ids, device=x.device)
         weights = self.mean + self.log_std.exp() * noise.to(self.mean.dtype)

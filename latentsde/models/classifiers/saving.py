@@ -11,6 +11,7 @@ from ...errors import InputError
 from ..saving import CONFIG, load_weights, read_config
 from .build import build
 from .config import ClassifierConfig
+from .room import check_loading
 
 
 def load_classifier(run: str | Path) -> tuple[nn.Module, ClassifierConfig, dict[str, Any]]:
@@ -25,7 +26,6 @@ def load_classifier(run: str | Path) -> tuple[nn.Module, ClassifierConfig, dict[
     content = read_config(run)
     try:
         config = ClassifierConfig.from_json(content["classifier"])
-        network = build(config)
         if not isinstance(content["training"], dict):
             raise TypeError("'training' is no section")
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -33,5 +33,7 @@ def load_classifier(run: str | Path) -> tuple[nn.Module, ClassifierConfig, dict[
             f"{run / CONFIG} does not describe a classifier ({type(error).__name__}: {error}); "
             "name a run of 'latentsde bnn train'"
         ) from None
+    check_loading(config)
+    network = build(config)
     load_weights(network, run)
     return network.eval(), config, content

@@ -56,6 +56,10 @@ class Depth:
         kind = "weights with noise" if hasattr(equation, "g") else "weights without noise"
         raise InputError(f"method {self.method!r} is not for {kind}; choose from {', '.join(able)}")
 
+    def kept(self, *, gradient: bool) -> int:
+        """How many states are in memory at once: those of all steps where a direct gradient goes back."""
+        return self.steps if gradient and self.adjoint == "direct" else 1
+
     def options(self) -> dict[str, Any]:
         """For `latentsde.solve`."""
         steps: Any = ConstantStep(1.0 / self.steps)

@@ -89,12 +89,12 @@ class SDEBNN(nn.Module):
         self.initial_prior_std = initial_prior_std
         self.unit = sigma if unit is None else unit
         self.depth = depth or Depth()
+        self.start = nn.Parameter(self.block.flatten(block))
         self.sigma: Tensor
-        self.register_buffer("sigma", torch.tensor(sigma))
-        self.start = nn.Parameter(self.block.initial.clone())
-        log_std = torch.full_like(self.block.initial, math.log(initial_std))
+        self.register_buffer("sigma", self.start.new_tensor(sigma))
+        log_std = torch.full_like(self.start, math.log(initial_std))
         self.start_log_std = nn.Parameter(log_std) if initial == "normal" else None
-        self.drift = None if hidden is None else DriftNetwork(self.block.count, hidden, rank)
+        self.drift = None if hidden is None else DriftNetwork(self.block.count, hidden, rank).to(self.start)
         self.depth.check(self._weights())
         self._fits: set[tuple[int, int]] = set()
 
@@ -131,17 +131,23 @@ class SDEBNN(nn.Module):
     def _weights(self) -> WeightProcess:
         return WeightProcess(self.drift, self.sigma, self.prior, self.start, self.unit)
 
+    def bytes_of_weights(self, samples: int, depth: Depth, *, gradient: bool) -> int:
+        """What the paths of the weights take: a state and its noise, at every step where all are kept."""
+        kept = depth.kept(gradient=gradient)
+        return 2 * kept * samples * self.block.count * self.start.element_size()
+
     def _check_room(self, samples: int, depth: Depth) -> None:
-        """The weights alone must fit: a state and its noise, at every step where all are kept. Asked once for
-        each size.
-        """
-        kept = depth.steps if depth.adjoint == "direct" and torch.is_grad_enabled() else 1
+        """The weights alone must fit. Asked once for each size."""
+        gradient = torch.is_grad_enabled()
+        kept = depth.kept(gradient=gradient)
         if self.start.device.type != "cpu" or (samples, kept) in self._fits:
             return
-        needed = 2 * kept * samples * self.block.count * self.start.element_size()
         what = f"{samples:,} samples of {self.block.count:,} weights"
-        remedy = "take fewer samples, a smaller block, or adjoint='reversible' with method='reversible_heun'"
-        check_room(needed, what if kept == 1 else f"{what} at {kept} steps", remedy)
+        check_room(
+            self.bytes_of_weights(samples, depth, gradient=gradient),
+            what if kept == 1 else f"{what} at {kept} steps",
+            "take fewer samples, a smaller block, or adjoint='reversible' with method='reversible_heun'",
+        )
         self._fits.add((samples, kept))
 
     def _begin(self, samples: int, seed: int) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from ...solvers import solve
@@ -58,12 +57,12 @@ class HyperODENet(nn.Module):
         super().__init__()
         self.block, self.prior, self.depth = FlatModule(block), prior, depth or Depth()
         self.unit = unit
-        self.start = nn.Parameter(self.block.initial.clone())
-        self.drift = DriftNetwork(self.block.count, hidden, rank)
+        self.start = nn.Parameter(self.block.flatten(block))
+        self.drift = DriftNetwork(self.block.count, hidden, rank).to(self.start)
         self.depth.check(self._equation())
 
     def _equation(self) -> NoiselessNetwork:
-        none = torch.zeros((), device=self.start.device)
+        none = self.start.new_zeros(())
         weights = WeightProcess(self.drift, none, self.prior, self.start, self.unit)
         return NoiselessNetwork(weights, self.block)
 

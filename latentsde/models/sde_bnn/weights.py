@@ -39,13 +39,16 @@ class FlatParameters(nn.Module):
         self._shapes = [parameter.shape for parameter in named.values()]
         self._sizes = [math.prod(shape) for shape in self._shapes]
         self.count = sum(self._sizes)
-        flat = torch.cat([parameter.detach().flatten() for parameter in named.values()])
-        self.initial = flat  # for whoever makes the parameters; no buffer, as it is of no use afterwards
         self.skeleton = copy.deepcopy(module)
         for names in self._names:
             for name in names:
                 owner, _, own = name.rpartition(".")
                 _without_parameter(self.skeleton.get_submodule(owner), own)
+
+    def flatten(self, module: nn.Module) -> Tensor:
+        """The parameters of such a module as a row (count,), a copy."""
+        by_name = dict(module.named_parameters(remove_duplicate=False))
+        return torch.cat([by_name[names[0]].detach().flatten() for names in self._names])
 
     def named(self, weights: Tensor) -> dict[str, Tensor]:
         """(..., count) to the parameters by their names, (..., *shape) each."""
@@ -95,12 +98,22 @@ def check_unchanging(module: nn.Module) -> None:
 
 
 def check_block(module: nn.Module) -> None:
-    """InputError where the module is no right-hand side: another one at every evaluation."""
+    """InputError where the module is no right-hand side: another one at every evaluation. What its forward
+    draws without a module for it cannot be seen here.
+    """
     check_unchanging(module)
-    if any(isinstance(part, nn.modules.dropout._DropoutNd) and part.p for part in module.modules()):
+    if any(map(_draws, module.modules())):
         raise InputError(
             "a block with dropout is another one at every evaluation; leave it out, or put it between layers"
         )
+
+
+def _draws(part: nn.Module) -> bool:
+    """Whether a module of torch's drops at random: as a layer, or as attention and recurrent ones do."""
+    if isinstance(part, nn.modules.dropout._DropoutNd):
+        return bool(part.p)
+    share = getattr(part, "dropout", 0.0)
+    return isinstance(part, nn.RReLU) or (isinstance(share, float) and share > 0.0)
 
 
 def convolves(module: nn.Module) -> bool:

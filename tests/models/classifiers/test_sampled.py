@@ -11,8 +11,9 @@ from torch.distributions import Normal, kl_divergence
 from torch.nn.functional import conv2d, conv_transpose2d
 
 from latentsde.errors import InputError
-from latentsde.models.classifiers import Averaged, ClassifierConfig, build
+from latentsde.models.classifiers import NAMES, Averaged, ClassifierConfig, build
 from latentsde.models.classifiers.blocks import ConcatSquash
+from latentsde.models.classifiers.build import outline
 from latentsde.models.classifiers.resnet import ResidualBlock, ResNet
 from latentsde.models.classifiers.sampled import MeanField
 from latentsde.models.sde_bnn import Depth
@@ -25,6 +26,24 @@ IMAGES = torch.randint(0, 256, (4, 1, 8, 8), dtype=torch.uint8, generator=torch.
 
 def network(model: str, **options: object) -> nn.Module:
     return build(replace(CONFIG, model=model, **options))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("model", NAMES)
+def test_images_of_another_data_set_are_refused(model: str) -> None:
+    built = network(model).eval()
+    for shape in ((4, 3, 8, 8), (4, 1, 9, 8)):
+        with pytest.raises(InputError, match=r"are not those of this network, \(1, 8, 8\)"):
+            built(torch.zeros(shape, dtype=torch.uint8), seed=0, samples=1, depth=None)
+
+
+@pytest.mark.parametrize("model", NAMES)
+def test_an_outline_has_the_parameters_and_no_memory(model: str) -> None:
+    found = outline(replace(CONFIG, model=model)).state_dict()
+    made = network(model).state_dict()
+    assert {name: value.shape for name, value in found.items()} == {
+        name: value.shape for name, value in made.items()
+    }
+    assert all(value.device.type == "meta" for value in found.values())
 
 
 def test_mean_field_has_a_normal_for_every_weight_and_their_kl() -> None:

@@ -155,6 +155,18 @@ def test_shared_parameters_stay_shared_and_buffers_are_kept() -> None:
     torch.testing.assert_close(layer(INPUT, seed=0).h, ODENet(block)(INPUT).h, rtol=0.0, atol=1e-6)
 
 
+class Attention(nn.Module):
+    """Dropout as a number of a module's, not as a module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(4, 2, dropout=0.1)
+
+    def forward(self, h: Tensor) -> Tensor:
+        out: Tensor = self.attention(h, h, h)[0]
+        return out
+
+
 class Two(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -171,6 +183,9 @@ class Two(nn.Module):
         (nn.Tanh(), {}, "Tanh has no parameters"),
         (Two(), {}, "Two.forward takes 3 arguments"),
         (nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.1)), {}, "dropout is another one at every evaluation"),
+        (nn.TransformerEncoderLayer(4, 2, dropout=0.1), {}, "dropout is another one"),
+        (Attention(), {}, "dropout is another one"),
+        (nn.Sequential(nn.Linear(3, 3), nn.RReLU()), {}, "dropout is another one"),
         (nn.Linear(3, 3), {"unit": -1.0}, "unit must be a positive number"),
         (nn.Linear(3, 3), {"rank": 0}, "rank must be at least 1"),
         (nn.Linear(3, 3), {"hidden": (0,)}, "hidden must be widths of at least 1"),
@@ -193,6 +208,17 @@ def test_what_changes_while_it_is_solved_is_refused_without_noise_too(kind: type
     ):
         with pytest.raises(InputError, match=message):
             kind(nn.Sequential(nn.Linear(3, 3), part))
+
+
+@pytest.mark.parametrize("kind", [SDEBNN, HyperODENet])
+def test_a_layer_is_of_its_block_s_precision_and_device(kind: type[nn.Module]) -> None:
+    layer = kind(nn.Linear(3, 3).double())
+    passed = layer(INPUT.double(), seed=0)
+    passed.h.sum().backward()
+    assert passed.h.dtype == torch.float64
+    assert all(p.dtype == torch.float64 and p.grad is not None for p in layer.parameters())
+    elsewhere = kind(nn.Linear(3, 3, device="meta"))
+    assert {value.device.type for value in elsewhere.state_dict().values()} == {"meta"}
 
 
 def test_calls_that_do_not_fit_are_refused() -> None:

@@ -40,7 +40,6 @@ def test_weights_that_do_not_fit_are_refused_before_they_are_made() -> None:
         layer(h, seed=0, samples=2**21)
 
 
-@pytest.mark.skipif(meter._glibc() is None, reason="only glibc tells what malloc has given out")
 def test_room_is_asked_for_again_where_every_step_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     monkeypatch.setattr(layer_module, "check_room", lambda needed, *_: asked.append(needed))
@@ -52,6 +51,7 @@ def test_room_is_asked_for_again_where_every_step_is_kept(monkeypatch: pytest.Mo
     assert len(asked) == 2 and asked[1] == 20 * asked[0]
 
 
+@pytest.mark.skipif(meter._glibc() is None, reason="only glibc tells what malloc has given out")
 def test_memory_is_linear_directly_and_flat_with_reversible_steps() -> None:
     direct, reversible = peaks("direct"), peaks("reversible")
     assert direct[1] > 6.0 * direct[0]

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from latentsde.brownian import derive_seed
 from latentsde.errors import InputError
 from latentsde.models.sde_bnn import SDEBNN, ContinuousDepth, Depth, HyperODENet, ODENet
 
@@ -43,7 +44,13 @@ def test_the_kl_is_that_of_all_layers_and_the_evaluations_are_counted() -> None:
     layers = network(initial="normal")
     found = layers(INPUT, seed=3, samples=2, depth=Depth(7))
     assert found.evaluations == 14
-    assert (found.kl > 0).all()
+    h, kl = layers[0](INPUT.repeat(2, 1)), torch.zeros(2)
+    for k in (1, 3):
+        passed = layers[k](h, seed=derive_seed(3, k), samples=2, depth=Depth(7))
+        h, kl = layers[k + 1](passed.h), kl + passed.kl
+        assert (passed.kl > 0).all()
+    torch.testing.assert_close(found.kl, kl)
+    torch.testing.assert_close(found.output, h.unflatten(0, (2, 5)))
 
 
 @pytest.mark.parametrize("kind", [ODENet, HyperODENet])
