@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from latentsde.cli.endings import BAD_INPUT, DIVERGED
 from latentsde.errors import InputError, TrainingDiverged
+
+DIVERGED, BAD_INPUT = 1, 2
 
 
 @contextmanager

@@ -81,6 +81,23 @@ def train(
     learning_rate: Annotated[
         float, typer.Option("--learning-rate", parser=positive, metavar="FLOAT", help="The highest.")
     ] = 1e-3,
+    warmup_steps: Annotated[
+        int,
+        typer.Option(
+            "--warmup-steps",
+            parser=whole(0, 10**9),
+            metavar="INT",
+            help="Over which the rate rises to its highest.",
+        ),
+    ] = 50,
+    final_learning_rate: Annotated[
+        float,
+        typer.Option(
+            "--final-learning-rate",
+            metavar="SHARE",
+            help="Of the highest rate, to which a cosine falls; 1 keeps it.",
+        ),
+    ] = 0.03,
     blocks: Annotated[
         str,
         typer.Option("--blocks", parser=_numbers, metavar="1-1", help="Of continuous depth, in each group."),
@@ -224,6 +241,8 @@ def train(
         steps=steps,
         batch_size=batch_size,
         learning_rate=learning_rate,
+        warmup_steps=warmup_steps,
+        final_learning_rate=final_learning_rate,
         samples=training_samples,
         tempering=tempering,
         average=average,
