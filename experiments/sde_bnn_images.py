@@ -141,7 +141,6 @@ def one(
         "model": name,
         "trained": trained(run),
         "steps": steps,
-        "validations": validations,
         "precision": precision,
         "best_step": fit.best_step,
         "seconds": round(fit.seconds, 1),
@@ -180,7 +179,7 @@ def table(plan: Plan, results: list[dict[str, Any]]) -> list[str]:
         "parameters | steps | passes | training, minutes | on |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for row in sorted(results, key=lambda row: NAMES.index(row["model"])):
+    for row in results:
         scores, auc = row["scores"], row["ood_auc"]
         lines.append(
             f"| {row['model']} | {PUBLISHED[plan.data].get(row['model'], '-')} | "
@@ -219,13 +218,15 @@ def draw(results: list[dict[str, Any]]) -> Figure:
     note = next((row["note"] for row in results if row["note"]), "")
     labels = ("passes over the images", minutes)
     figure = learning_curves(curves, labels, "error on held-out images, %", note)
-    # What is compared differs by tenths of a percent at the end and by tens at the beginning.
+    # What is compared differs by tenths of a percent at the end and by tens at the beginning, and some had a
+    # hundredth of the passes of others.
     for ax in figure.axes:
+        ax.set_xscale("log")
         ax.set_yscale("log")
-        low, high = ax.get_ylim()
-        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5) if high > 10 * low else range(1, 10)))
-        ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        ax.yaxis.set_minor_formatter(lambda value, _: "")
+        for axis, (low, high) in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
+            axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5) if high > 10 * low else range(1, 10)))
+            axis.set_major_formatter(lambda value, _: f"{value:g}")
+            axis.set_minor_formatter(lambda value, _: "")
     return figure
 
 
@@ -269,6 +270,7 @@ def main() -> None:
     contents = [json.loads(path.read_text()) for path in sorted((out / "results").glob("*.json"))]
     mine = json.loads(json.dumps(asdict(plan)))
     results = [content["result"] for content in contents if content["plan"] == mine]
+    results.sort(key=lambda row: NAMES.index(row["model"]))
     if len(results) < len(contents):
         print(f"{len(contents) - len(results)} models in {out} have other plans and are left out.")
     if not results:
