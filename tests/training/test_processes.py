@@ -9,10 +9,15 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from torch.multiprocessing import ProcessRaisedException
+
+from latentsde.errors import InputError, TrainingDiverged
+from latentsde.training.launch import run
 
 from . import tiny, tiny_images
 
@@ -106,6 +111,25 @@ def test_a_signal_ends_every_process_and_the_run_can_be_resumed(
     assert (
         tiny.run(out, steps=state["step"] + 3, patience=0, resume=True, **SETTINGS).steps == state["step"] + 3
     )
+
+
+@pytest.mark.parametrize("kind", [TrainingDiverged, InputError, ZeroDivisionError])
+def test_an_error_of_a_spawned_process_arrives_as_what_it_was(kind: type[Exception]) -> None:
+    name = f"latentsde.errors.{kind.__name__}" if kind is not ZeroDivisionError else kind.__name__
+    text = (
+        f"-- Process 1 terminated:\nTraceback (most recent call last):\n  File ...\n{name}: what was wrong\n"
+    )
+
+    class Trainer:
+        strategy = SimpleNamespace(launcher=None)
+
+        def fit(self, module: object) -> None:
+            raise ProcessRaisedException(text, 1, 0)
+
+    # Of what is no sentence for a user the whole traceback is shown.
+    expected = ProcessRaisedException if kind is ZeroDivisionError else kind
+    with pytest.raises(expected, match="what was wrong"):
+        run(Trainer(), None)  # type: ignore[arg-type]
 
 
 @pytest.mark.slow

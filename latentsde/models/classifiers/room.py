@@ -12,10 +12,11 @@ from .config import ClassifierConfig
 from .sampled import MeanField
 
 FLOAT32 = 4
-REMEDY = (
-    "take fewer samples, a smaller width, fewer or narrower hidden layers, fewer groups of blocks, or "
+SOLVED = (
+    "take a smaller width, narrower hidden layers, fewer groups of blocks, fewer samples, or "
     "adjoint 'reversible' with method 'reversible_heun'"
 )
+OTHERS = "take smaller widths, fewer members or fewer samples"
 
 
 def check_training(config: ClassifierConfig, *, samples: int, device: str = "cpu") -> None:
@@ -28,11 +29,13 @@ def check_training(config: ClassifierConfig, *, samples: int, device: str = "cpu
     network = _outline(config)
     count = sum(parameter.numel() for parameter in network.parameters())
     if device != "cpu":
-        check_room(2 * FLOAT32 * count, f"a network of {count:,} parameters and its average", REMEDY)
+        check_room(2 * FLOAT32 * count, f"a network of {count:,} parameters and its average", _remedy(config))
         return
     states = sum(_states(part, samples) for part in network.modules())
     of = f" and {samples:,} samples of its weights" if config.is_random and states else ""
-    check_room(5 * FLOAT32 * count + states, f"training a network of {count:,} parameters{of}", REMEDY)
+    check_room(
+        5 * FLOAT32 * count + states, f"training a network of {count:,} parameters{of}", _remedy(config)
+    )
 
 
 def check_loading(config: ClassifierConfig) -> None:
@@ -45,7 +48,11 @@ def _outline(config: ClassifierConfig) -> nn.Module:
     try:
         return outline(config)
     except RuntimeError as error:  # numbers of bytes that are no 64-bit integers
-        raise InputError(f"the network is larger than can be reckoned ({error}); {REMEDY}") from None
+        raise InputError(f"the network is larger than can be reckoned ({error}); {_remedy(config)}") from None
+
+
+def _remedy(config: ClassifierConfig) -> str:
+    return SOLVED if config.has_depth else OTHERS
 
 
 def _states(part: nn.Module, samples: int) -> int:
