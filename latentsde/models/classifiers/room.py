@@ -32,10 +32,10 @@ def check_training(config: ClassifierConfig, *, samples: int, device: str = "cpu
         check_room(2 * FLOAT32 * count, f"a network of {count:,} parameters and its average", _remedy(config))
         return
     states = sum(_states(part, samples) for part in network.modules())
-    of = f" and {samples:,} samples of its weights" if config.is_random and states else ""
-    check_room(
-        5 * FLOAT32 * count + states, f"training a network of {count:,} parameters{of}", _remedy(config)
-    )
+    what = f"training a network of {count:,} parameters"
+    if config.is_random and states:
+        what += f", {samples:,} {'sample' if samples == 1 else 'samples'} of them a step"
+    check_room(5 * FLOAT32 * count + states, what, _remedy(config))
 
 
 def check_loading(config: ClassifierConfig) -> None:

@@ -102,9 +102,11 @@ def check_block(module: nn.Module) -> None:
     draws without a module for it cannot be seen here.
     """
     check_unchanging(module)
-    if any(map(_draws, module.modules())):
+    drawing = next(filter(_draws, module.modules()), None)
+    if drawing is not None:
         raise InputError(
-            "a block with dropout is another one at every evaluation; leave it out, or put it between layers"
+            f"a block with {type(drawing).__name__} is another one at every evaluation; leave out what is "
+            "drawn at random, or put it between layers"
         )
 
 
