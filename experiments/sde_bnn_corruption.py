@@ -35,7 +35,7 @@ CHANGES: dict[str, tuple[Change, tuple[float, ...], str]] = {
     "noisy": (
         lambda images, std: noisy(images, std, seed=0),
         (0.0, 0.1, 0.2, 0.3, 0.4),
-        "noise, share of 255",
+        "standard deviation, share of 255",
     ),
 }
 """How images are changed, how much, and in what unit."""
