@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from experiments.endings import one_sentence
 from experiments.results import deliver
@@ -119,12 +120,15 @@ def draw(rows: dict[str, Any]) -> Figure:
                 if by:
                     lines[what + by] = line
             ax.set_xscale("log")
+            ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
             ax.xaxis.set_minor_formatter(lambda value, _: "")
             ax.set_xlabel(label)
         # One step of the solver is many times as wrong as two.
         for ax in axes[0, :2]:
             ax.set_yscale("log")
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.yaxis.set_minor_formatter(lambda value, _: "")
             ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes[0, 2].set_ylim(bottom=0.0)
         axes[0, 0].set_ylabel("%")
