@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
 
 from experiments.endings import one_sentence
 from experiments.results import deliver
@@ -29,7 +28,7 @@ from latentsde.errors import InputError
 from latentsde.evaluation.classifiers import dial_row, predict_images
 from latentsde.models.classifiers import load_classifier
 from latentsde.models.sde_bnn import Depth
-from latentsde.plotting.style import MODEL, REFERENCE, caption, grid, legend, style
+from latentsde.plotting.style import MODEL, REFERENCE, caption, grid, legend, plain_logarithmic, style
 
 TOLERANCES = (100.0, 10.0, 1.0, 0.1, 0.01)
 STEPS = (1, 2, 3, 6, 12, 24)
@@ -120,16 +119,12 @@ def draw(rows: dict[str, Any]) -> Figure:
                 if by:
                     lines[what + by] = line
             ax.set_xscale("log")
-            ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-            ax.xaxis.set_minor_formatter(lambda value, _: "")
+            plain_logarithmic(ax.xaxis)
             ax.set_xlabel(label)
         # One step of the solver is many times as wrong as two.
         for ax in axes[0, :2]:
             ax.set_yscale("log")
-            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            ax.yaxis.set_minor_formatter(lambda value, _: "")
-            ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            plain_logarithmic(ax.yaxis)
         axes[0, 2].set_ylim(bottom=0.0)
         axes[0, 0].set_ylabel("%")
         legend(figure, lines)

@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
 
 from experiments.endings import one_sentence
 from experiments.results import circumstances, deliver
@@ -38,6 +37,7 @@ from latentsde.models.classifiers import NAMES, ClassifierConfig
 from latentsde.models.saving import CONFIG, read_config
 from latentsde.models.sde_bnn import Depth
 from latentsde.plotting.classification import learning_curves
+from latentsde.plotting.style import plain_logarithmic
 from latentsde.training import ClassifierTrainingConfig, fit_classifier
 from latentsde.training.classifier_config import PRECISIONS
 
@@ -109,7 +109,7 @@ def one(
     """Train one model, going on from what `out` holds, and score it."""
     run = out / name
     # Before, as the code may be another one afterwards; a run that goes on was begun elsewhere, perhaps.
-    sessions = [*trained(run), circumstances()]
+    sessions = [*sessions_of(run), circumstances()]
     everything, test = read_images(plan.data, root)
     train, validation = everything.split(len(everything) // 10, seed=plan.seed)
     training = ClassifierTrainingConfig(
@@ -139,7 +139,7 @@ def one(
     scores = predicted.scores(test.labels)
     result = {
         "model": name,
-        "trained": trained(run),
+        "sessions": sessions_of(run),
         "steps": steps,
         "precision": precision,
         "best_step": fit.best_step,
@@ -155,7 +155,7 @@ def one(
     return result
 
 
-def trained(run: Path) -> list[dict[str, Any]]:
+def sessions_of(run: Path) -> list[dict[str, Any]]:
     """When, where and by which code each session of a run's training was; scoring it again is none."""
     found: list[dict[str, Any]] = read_config(run).get("sessions", []) if (run / CONFIG).exists() else []
     return found
@@ -190,7 +190,7 @@ def table(plan: Plan, results: list[dict[str, Any]]) -> list[str]:
             f"{' and '.join(processors(row)) or 'not recorded'}, {row['precision']} |"
         )
     numbers = ", ".join(f"{name} {value}" for name, value in asdict(plan).items())
-    days = sorted({session["date"][:10] for row in results for session in row["trained"]})
+    days = sorted({session["date"][:10] for row in results for session in row["sessions"]})
     when = " to ".join(sorted({days[0], days[-1]})) if days else "no date"
     return [
         *lines,
@@ -201,7 +201,7 @@ def table(plan: Plan, results: list[dict[str, Any]]) -> list[str]:
 
 
 def processors(row: dict[str, Any]) -> list[str]:
-    return sorted({session["machine"]["cpu"] for session in row["trained"]})
+    return sorted({session["machine"]["cpu"] for session in row["sessions"]})
 
 
 def number(nll: float | None) -> str:
@@ -224,9 +224,7 @@ def draw(results: list[dict[str, Any]]) -> Figure:
         ax.set_xscale("log")
         ax.set_yscale("log")
         for axis, (low, high) in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
-            axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5) if high > 10 * low else range(1, 10)))
-            axis.set_major_formatter(lambda value, _: f"{value:g}")
-            axis.set_minor_formatter(lambda value, _: "")
+            plain_logarithmic(axis, (1, 2, 3, 5) if high > 10 * low else range(1, 10))
     return figure
 
 

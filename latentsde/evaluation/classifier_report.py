@@ -51,7 +51,7 @@ def report_classifier(
     Returns:
         What metrics.json holds: `test`, the scores; `dial`, their cost; `ood_auc`, how well the predictive
         entropy tells test images from those of another data set, None where that is not in `root`;
-        `ood_auc_information`, how well what samples of the weights disagree by does, None of one sample too;
+        `ood_auc_information`, how well what samples of the weights disagree by does, None if they agree too;
         `ood_note`, which images those are, or why there are none.
 
     Raises:
@@ -114,8 +114,8 @@ def outside_auc(
     depth: Depth | None = None,
 ) -> dict[str, Any]:
     """`ood_auc`, how well the entropy of a prediction tells test images from those of another data set,
-    `ood_auc_information`, how well the mutual information of label and weights does (None where a single
-    sample has none), and `ood_note`, which those are; None, and why, where they are not in `root`. What is
+    `ood_auc_information`, how well the mutual information of label and weights does (None where all
+    samples are one), and `ood_note`, which those are; None, and why, where they are not in `root`. What is
     there and damaged is an `InputError`.
     """
     try:

@@ -54,8 +54,11 @@ class ClassifierPrediction:
 
     @property
     def information(self) -> Tensor | None:
-        """(N,) mutual information of label and weights, nats; None of a single sample, which has none."""
-        return mutual_information(self.logits) if len(self.logits) > 1 else None
+        """(N,) mutual information of label and weights, nats; None where all samples are one."""
+        # Equal ones of weights that are not random would leave rounding errors, which can be ranked as well.
+        if bool((self.logits == self.logits[:1]).all()):
+            return None
+        return mutual_information(self.logits)
 
     def scores(self, labels: Tensor) -> ClassificationScores:
         return score_probabilities(self.probabilities, labels)

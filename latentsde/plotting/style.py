@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ import matplotlib.style
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import Formatter, MaxNLocator
+from matplotlib.ticker import Formatter, LogLocator, MaxNLocator
 
 from latentsde.files import write_whole
 
@@ -110,6 +111,13 @@ def caption(figure: Figure, text: str) -> None:
     """A line below all panels, such as what must be said of the data; none of an empty text."""
     if text:
         figure.supxlabel(text, fontsize=7.5, color="#555555")
+
+
+def plain_logarithmic(axis: Axis, subs: Iterable[float] = (1, 2, 5)) -> None:
+    """Ticks of a logarithmic axis at `subs` times the powers of ten, written as plain numbers."""
+    axis.set_major_locator(LogLocator(subs=tuple(subs)))
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_minor_formatter(lambda value, _: "")
 
 
 def wrap(text: str, width: int, lines: int = 2) -> str:

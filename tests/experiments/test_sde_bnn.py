@@ -97,8 +97,8 @@ def test_images_are_compared_in_one_table_over_several_calls(
     monkeypatch.setattr(sys, "argv", ["sde_bnn_images", *given])
     sde_bnn_images.main()
     again = json.loads((tmp_path / "docs" / "results" / "sde_bnn_mnist.json").read_text())["results"]
-    assert all(len(row["trained"]) == 1 for row in results)
-    assert [row["trained"] for row in again] == [row["trained"] for row in results]
+    assert all(len(row["sessions"]) == 1 for row in results)
+    assert [row["sessions"] for row in again] == [row["sessions"] for row in results]
 
     # What was trained is asked further questions: of its dials, and of images unlike those of training.
     for module in (sde_bnn_dial, sde_bnn_corruption):
